@@ -1,0 +1,1 @@
+"""The ONNX backend: a graph becomes a bundle that onnxruntime runs."""

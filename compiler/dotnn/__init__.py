@@ -1,0 +1,1 @@
+"""The compiler of .nn files: text becomes a spec, a spec a graph, a graph ONNX."""

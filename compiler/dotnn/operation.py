@@ -1,0 +1,105 @@
+"""What an operation is: its type rule, its gradient, its cost."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dotnn.graph import Dim, Type
+
+if TYPE_CHECKING:
+    from dotnn.tape import Value
+
+Gradients = Sequence["Value | None"]
+
+
+class MisfitError(ValueError):
+    """The inputs' types do not suit an operation; the text says why, in the user's words."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One primitive operation.
+
+    infer: the inputs' types and the attributes -> the type of the result. Raises ``MisfitError``.
+    gradient: ``(g, y, *inputs, **attributes)`` -> for each input what flows back to it: g is the gradient of the
+        result y. It may still be broadcast (``differentiate.py`` undoes that in one place); None where nothing flows.
+        None as a whole: no gradient passes this operation.
+    cost: the inputs' types and the result's -> how many numbers are computed for one row of the batch, where that is
+        not one for each number of the result.
+    linear: in each of these inputs the result is linear (the adjoint identity is checked there).
+    """
+
+    name: str
+    infer: Callable[..., Type]
+    gradient: Callable[..., Gradients] | None = None
+    cost: Callable[..., int] | None = None
+    linear: tuple[int, ...] = ()
+    doc: str = ""
+
+    def __call__(self, *inputs: Value, **attributes: Any) -> Value:
+        return inputs[0].tape.add(self.name, *inputs, **attributes)
+
+    def work(self, result: Type, *inputs: Type) -> int:
+        """Numbers computed for one row of the batch."""
+        return self.cost(result, *inputs) if self.cost else elements(result)
+
+
+_operations: dict[str, Operation] = {}
+
+
+def register(operation: Operation) -> Operation:
+    """Adds an operation to the vocabulary. Raises ValueError when the name is taken."""
+    if operation.name in _operations:
+        raise ValueError(f"operation {operation.name} is registered twice")
+    _operations[operation.name] = operation
+    return operation
+
+
+def lookup(name: str) -> Operation:
+    """The operation of that name. Raises KeyError where there is none."""
+    return (_operations if name in _operations else _all())[name]
+
+
+def known(name: str) -> bool:
+    return name in _all()
+
+
+def operations() -> Iterator[Operation]:
+    """Every operation there is, in the order in which the families register them."""
+    yield from _all().values()
+
+
+def _all() -> dict[str, Operation]:
+    importlib.import_module("dotnn.ops")  # the families register themselves when they are imported
+    return _operations
+
+
+def elements(type: Type) -> int:
+    """Numbers in a value, with every size that is not known yet taken as 1 (so: for one row of the batch)."""
+    return math.prod(d if isinstance(d, int) else _numbers(d) for d in type.dims)
+
+
+def _numbers(dim: str) -> int:
+    return math.prod(int(f) for f in dim.split("*") if f.isdigit())
+
+
+def broadcast(*shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    """The dims of an elementwise result, as NumPy aligns them: from the last, 1 stretches."""
+    rank = max((len(s) for s in shapes), default=0)
+    dims: list[Dim] = []
+    for position in range(-rank, 0):
+        present = [s[position] for s in shapes if len(s) >= -position]
+        wide = list(dict.fromkeys(d for d in present if d != 1))
+        if len(wide) > 1:
+            listed = " and ".join(str(list(s)).replace("'", "") for s in shapes)
+            raise MisfitError(f"sizes {listed} do not fit together: {wide[0]} against {wide[1]}")
+        dims.append(wide[0] if wide else 1)
+    return tuple(dims)
+
+
+def shape_text(dims: Sequence[Dim]) -> str:
+    return "[" + ", ".join(str(d) for d in dims) + "]"

@@ -1,0 +1,116 @@
+"""Program: everything that one `train` block becomes, ready for a backend. Frozen, written as JSON and read back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from dotnn.graph import Dtype, Graph
+
+FORMAT = 1
+LANGUAGE = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class RawColumn(_Frozen):
+    """One input that a host feeds: raw columns of the table, side by side.
+
+    The array is ``dtype[rows, *dims]``; dims is () for one column, (n,) for a range of n columns.
+    """
+
+    name: str
+    """Of the graph input."""
+    columns: tuple[str, ...]
+    """Of the table, in order."""
+    dtype: Dtype
+    """`f32` for numbers, `i64` for whole numbers and classes."""
+    dims: tuple[int, ...] = ()
+    classes: tuple[str, ...] | None = None
+    """For `as class`: the texts, by index (sorted; those of the training split)."""
+    bound: int | None = None
+    """For `as int < bound`: values are 0 up to but without it; another is a located error."""
+    role: Literal["data", "label"] = "data"
+    """`data` where the net reads it, `label` where only loss, error and metrics do."""
+
+
+class Figure(_Frozen):
+    """A number that a run reports: the loss, the error, a metric. In eval.onnx `NAME.total` over `NAME.count`."""
+
+    name: str
+    role: Literal["loss", "error", "metric"]
+    text: str
+    """As the spec writes it."""
+
+
+class Watch(_Frozen):
+    """A figure of a split: `val.error`."""
+
+    split: str
+    figure: str
+
+
+class Patience(_Frozen):
+    """`stop when val.error has not fallen for 5 epochs`."""
+
+    watch: Watch
+    epochs: int
+
+
+class Reached(_Frozen):
+    """`stop when val.error < 1%`."""
+
+    watch: Watch
+    operator: Literal["<", "<=", ">", ">="]
+    bound: float
+
+
+class AnswerPlan(_Frozen):
+    """What a prediction is: the output `answer` of predict.onnx, and how it is named."""
+
+    column: str | None = None
+    classes: tuple[str, ...] | None = None
+    shares: str | None = None
+    """The output with the probability of each class, where the answer is one of several classes."""
+
+
+class Plan(_Frozen):
+    """How training goes."""
+
+    batch: int
+    epochs: int | None = None
+    steps: int | None = None
+    """Exactly one of epochs and steps is set."""
+    seed: int = 0
+    stop: tuple[Patience | Reached, ...] = ()
+    keep: Watch | None = None
+
+
+class Program(_Frozen):
+    """A compiled train block."""
+
+    format: Literal[1] = 1
+    language: Literal[1] = 1
+    dotnn: str
+    """The version that compiled it."""
+    name: str
+    """Of the train block: the net's name, or the data's where it names no net."""
+    spec: str
+    """File name of the spec, without its folder."""
+    sha256: str
+    """Of the spec's text, with what it uses."""
+    data: str
+    """Name of the data block."""
+    inputs: tuple[RawColumn, ...]
+    outputs: tuple[str, ...]
+    """The net's results."""
+    figures: tuple[Figure, ...]
+    answer: AnswerPlan | None = None
+    plan: Plan
+    parameters: int
+    """How many learned numbers."""
+    graphs: dict[str, Graph]
+    """By name: init, train, eval, predict, order."""

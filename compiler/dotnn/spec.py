@@ -1,0 +1,475 @@
+"""Spec: what the person wrote. Declarations, statements and expressions, each with its place in the file.
+
+The words here are the language's own (see ``grammar/README.md``); nothing is resolved, sized or checked yet beyond
+what can be seen from one line.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dotnn_grammar.source import Span
+
+FORMAT = 1
+
+
+class Part(BaseModel):
+    """Anything that stands somewhere in a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    span: Span
+
+
+# ---- expressions
+
+
+class Name(Part):
+    kind: Literal["name"] = "name"
+    name: str
+
+
+class Number(Part):
+    """`3`, `1e-3`, `80%` (a percentage is its share: 0.8, with ``percent`` set)."""
+
+    kind: Literal["number"] = "number"
+    value: int | float
+    percent: bool = False
+
+
+class Text(Part):
+    kind: Literal["text"] = "text"
+    value: str
+
+
+class Truth(Part):
+    """`yes` or `no`."""
+
+    kind: Literal["truth"] = "truth"
+    value: bool
+
+
+class Argument(Part):
+    """One argument of a call or item of a list: `64`, `units = 64`."""
+
+    name: str | None = None
+    value: Expression
+
+
+class Call(Part):
+    """`f(a, b = c)`."""
+
+    kind: Literal["call"] = "call"
+    function: Expression
+    arguments: tuple[Argument, ...]
+
+
+class Rest(Part):
+    """`...` among dims or in a subscript: all the others."""
+
+    kind: Literal["rest"] = "rest"
+
+
+class Index(Part):
+    """`x[i, 0..t]`: a gather, a slice, a shape, or the subscript of an index equation."""
+
+    kind: Literal["index"] = "index"
+    value: Expression
+    items: tuple[Expression, ...]
+
+
+class Member(Part):
+    """`val.error`, `table.T`."""
+
+    kind: Literal["member"] = "member"
+    value: Expression
+    name: str
+
+
+class Unary(Part):
+    kind: Literal["unary"] = "unary"
+    operator: Literal["-", "not"]
+    operand: Expression
+
+
+class Binary(Part):
+    kind: Literal["binary"] = "binary"
+    operator: Literal["+", "-", "*", "/", "//", "%", "@", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or"]
+    left: Expression
+    right: Expression
+
+
+class Choose(Part):
+    """`a if c else b`, elementwise."""
+
+    kind: Literal["choose"] = "choose"
+    condition: Expression
+    then: Expression
+    otherwise: Expression
+
+
+class Range(Part):
+    """`a..b`, without b."""
+
+    kind: Literal["range"] = "range"
+    start: Expression
+    stop: Expression
+
+
+class List(Part):
+    """`[a, b, name = c]`."""
+
+    kind: Literal["list"] = "list"
+    items: tuple[Argument, ...]
+
+
+class Several(Part):
+    """`(a, b)`: more than one expression in parentheses."""
+
+    kind: Literal["several"] = "several"
+    items: tuple[Expression, ...]
+
+
+class Stage(Part):
+    """One stage of a chain: `dense(64) as hidden`."""
+
+    call: Expression
+    name: str | None = None
+
+
+class Chain(Part):
+    """`x -> dense(64) as hidden -> relu`."""
+
+    kind: Literal["chain"] = "chain"
+    start: Expression
+    stages: tuple[Stage, ...]
+
+
+class Until(Part):
+    """`0.1 until epoch 10`: a schedule that ends."""
+
+    kind: Literal["until"] = "until"
+    value: Expression
+    unit: str
+    count: Expression
+
+
+class Then(Part):
+    """`warmup(200) then cosine(from = 1e-3)`: one schedule after the other."""
+
+    kind: Literal["then"] = "then"
+    phases: tuple[Expression, ...]
+
+
+class Shifted(Part):
+    """`token shifted by 1`."""
+
+    kind: Literal["shifted"] = "shifted"
+    value: Expression
+    by: int
+
+
+class ColumnOf(Part):
+    """`column digit`, `columns p0 to p63` (both included): raw columns of the source, by name."""
+
+    kind: Literal["column"] = "column"
+    first: str
+    last: str | None = None
+
+
+Expression = Annotated[
+    Name
+    | Number
+    | Text
+    | Truth
+    | Call
+    | Rest
+    | Index
+    | Member
+    | Unary
+    | Binary
+    | Choose
+    | Range
+    | List
+    | Several
+    | Chain
+    | Until
+    | Then
+    | Shifted
+    | ColumnOf,
+    Field(discriminator="kind"),
+]
+
+
+# ---- types
+
+
+class Dim(Part):
+    """One dim of a type: `8`, `n`, `4*units`, `h = 28`. A plain name is its own label."""
+
+    label: str | None = None
+    size: Expression
+
+
+class TypeText(Part):
+    """`[b, n]`, `int[b] < vocab`, `u8[b, 28, 28]`. ``dims`` is None where only a word stands (`int < 10`)."""
+
+    word: str | None = None
+    dims: tuple[Dim | Rest, ...] | None = None
+    bound: Expression | None = None
+
+
+# ---- statements
+
+
+class Binder(Part):
+    """`i in 0..t`."""
+
+    name: str
+    range: Expression
+
+
+class Target(Part):
+    """The left side: `x`, or `score[b, head, i, j]` of an index equation."""
+
+    name: str
+    indices: tuple[str, ...] | None = None
+
+
+class Assign(Part):
+    kind: Literal["assign"] = "assign"
+    targets: tuple[Target, ...]
+    values: tuple[Expression, ...]
+    binders: tuple[Binder, ...] = ()
+
+
+class Weight(Part):
+    """`weight W: [n, units] ~ init`."""
+
+    kind: Literal["weight"] = "weight"
+    name: str
+    type: TypeText
+    init: Expression
+
+
+class Cell(Part):
+    name: str
+    type: TypeText | None = None
+    init: Expression
+
+
+class State(Part):
+    """`state mean: [c] = 0`, `state m = 0, v = 0`."""
+
+    kind: Literal["state"] = "state"
+    cells: tuple[Cell, ...]
+
+
+class Repeat(Part):
+    """`repeat block in 0..depth { … }`, `repeat 3 { … }`."""
+
+    kind: Literal["repeat"] = "repeat"
+    name: str | None = None
+    range: Expression
+    body: tuple[Statement, ...]
+
+
+class If(Part):
+    kind: Literal["if"] = "if"
+    condition: Expression
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
+
+
+class When(Part):
+    """`when training { … } else { … }`."""
+
+    kind: Literal["when"] = "when"
+    phase: str
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
+
+
+class Require(Part):
+    """`require d % heads == 0: "width {d} does not divide into {heads} heads"`."""
+
+    kind: Literal["require"] = "require"
+    condition: Expression
+    message: str
+
+
+class Return(Part):
+    kind: Literal["return"] = "return"
+    values: tuple[Expression, ...]
+
+
+Statement = Annotated[Assign | Weight | State | Repeat | If | When | Require | Return, Field(discriminator="kind")]
+
+
+# ---- declarations
+
+
+class Use(Part):
+    """`use "blocks.nn"`, `use attend, cross from "blocks.nn"`."""
+
+    names: tuple[str, ...] = ()
+    file: str
+
+
+class Param(Part):
+    name: str
+    value: Expression
+    doc: str = ""
+
+
+class Parameter(Part):
+    """One entry of a definition's list: `units`, `bias = yes`, `x: [..., n]`."""
+
+    name: str
+    type: TypeText | None = None
+    default: Expression | None = None
+
+
+class Result(Part):
+    """`[..., units]`, `logits: [b, 10]`."""
+
+    name: str | None = None
+    type: TypeText
+
+
+class Definition(Part):
+    """A function, layer, net or optimizer.
+
+    ``settings`` is the first of two lists (None where there is one list), ``inputs`` the last list.
+    """
+
+    word: Literal["function", "layer", "net", "optimizer"]
+    name: str
+    settings: tuple[Parameter, ...] | None
+    inputs: tuple[Parameter, ...]
+    results: tuple[Result, ...] = ()
+    body: tuple[Statement, ...]
+    doc: str = ""
+
+
+class SourceLine(Part):
+    """`source table "a.csv", "b.csv"`; ``role`` is `source` or `test`."""
+
+    role: Literal["source", "test"]
+    reader: str
+    files: tuple[str, ...]
+
+
+class Column(Part):
+    """`image = columns p0 to p63 / 16 as [8, 8]`, `label = column digit as int < 10`, `kind = column name as class`."""
+
+    name: str
+    value: Expression
+    type: TypeText | None = None
+
+
+class Share(Part):
+    name: str
+    share: float
+
+
+class Split(Part):
+    """`split train 70%, val 15%, test 15% stratify label`."""
+
+    shares: tuple[Share, ...]
+    stratify: str | None = None
+    in_order: bool = False
+
+
+class Data(Part):
+    name: str
+    sources: tuple[SourceLine, ...]
+    columns: tuple[Column, ...]
+    split: Split | None = None
+    seed: int = 0
+    doc: str = ""
+
+
+class Metric(Part):
+    """`metric right = accuracy(logits, label)`."""
+
+    name: str
+    value: Expression
+
+
+class Objective(Part):
+    """`loss …` or `error … where …`."""
+
+    value: Expression
+    where: Expression | None = None
+
+
+class Answer(Part):
+    """`answer argmax(logits) as label`: what a prediction is, and which column's classes name it."""
+
+    value: Expression
+    column: str | None = None
+
+
+class Stop(Part):
+    """`stop when val.error has not fallen for 5 epochs`; or, without ``patience``, a condition such as `val.error < 1%`."""
+
+    watch: Expression
+    patience: int | None = None
+    unit: Literal["epochs"] = "epochs"
+
+
+class Keep(Part):
+    """`keep best val.error`."""
+
+    split: str
+    figure: str
+
+
+class Decay(Part):
+    """`decay 0.01 for *.W`: adds 0.01*w to the gradient of each weight whose path matches."""
+
+    rate: Expression
+    pattern: str
+
+
+class Train(Part):
+    """A train block. ``name`` is the net's, or None for `train on data`."""
+
+    name: str | None
+    data: str
+    assigns: tuple[Assign, ...] = ()
+    loss: Objective
+    error: Objective | None = None
+    metrics: tuple[Metric, ...] = ()
+    answer: Answer | None = None
+    optimizer: Expression
+    batch: Expression
+    epochs: Expression | None = None
+    steps: Expression | None = None
+    seed: int = 0
+    stop: Stop | None = None
+    keep: Keep | None = None
+    clip: Expression | None = None
+    decays: tuple[Decay, ...] = ()
+    doc: str = ""
+
+
+class Spec(BaseModel):
+    """A whole file, with the definitions that its `use` lines bring in already among ``definitions``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    file: str
+    params: tuple[Param, ...] = ()
+    data: tuple[Data, ...] = ()
+    definitions: tuple[Definition, ...] = ()
+    trains: tuple[Train, ...] = ()
+    doc: str = ""
+
+
+for _model in (Argument, Repeat, If, When, Spec):
+    _model.model_rebuild()

@@ -1,0 +1,1 @@
+"""The grammar of .nn files: source text, problems in it, and the tree."""
