@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from dotnn.tape import Value
 
 Gradients = Sequence["Value | None"]
+
+EVERY = range(sys.maxsize)
+"""Every input, however many there are."""
 
 
 class MisfitError(ValueError):
@@ -30,14 +34,14 @@ class Operation:
         None as a whole: no gradient passes this operation.
     cost: the inputs' types and the result's -> how many numbers are computed for one row of the batch, where that is
         not one for each number of the result.
-    linear: in each of these inputs the result is linear (the adjoint identity is checked there).
+    linear: with each of these inputs, the others held, the result changes linearly (the adjoint identity is checked).
     """
 
     name: str
     infer: Callable[..., Type]
     gradient: Callable[..., Gradients] | None = None
     cost: Callable[..., int] | None = None
-    linear: tuple[int, ...] = ()
+    linear: Container[int] = ()
     doc: str = ""
 
     def __call__(self, *inputs: Value, **attributes: Any) -> Value:

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pluggy
@@ -80,6 +80,22 @@ class Backend(Protocol):
     def write(self, program: Program, source: str, folder: Path, options: Options) -> Sequence[Path]:
         """The whole program as files in ``folder`` (which exists), the same bytes each time. Returns the paths.
         ``source`` is the text of the spec. Raises ``ProblemError`` where the backend writes no files."""
+
+
+@runtime_checkable
+class Baker(Protocol):
+    """A backend that can put weights inside a net may offer this too."""
+
+    def bake(self, program: Program, state: Arrays, options: Options) -> bytes:
+        """The net with its weights inside, as one file (`predict.onnx` of a run): its inputs -> its outputs."""
+
+
+@runtime_checkable
+class Hosting(Protocol):
+    """A backend whose bundles come with a training loop in another program's language may offer this too."""
+
+    def host(self, program: Program, language: str) -> tuple[str, str]:
+        """The name and the text of the script that trains the bundle beside it."""
 
 
 class Hooks:

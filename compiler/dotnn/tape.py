@@ -184,15 +184,20 @@ class Tape:
         if key in self._written:
             return self._written[key]
         type = kind.infer(*(v.type for v in inputs), **attributes)
-        name = f"{op}_{len(self.nodes)}"
+        number = len(self.nodes)
+        while (name := f"{op}_{number}") in self.values:  # a graph that a pass made shorter, or an input of that name
+            number += 1
         ordered: Mapping[str, Attribute] = dict(sorted(attributes.items()))
         return self._append(
             Node(name=name, op=op, inputs=key[1], attributes=dict(ordered), type=type, at=self._at), key
         )
 
+    def find(self, op: str, *inputs: Value, **attributes: Attribute) -> Value | None:
+        """The value of this operation, where it is written already."""
+        return self._written.get(_key(op, [v.name for v in inputs], attributes))
+
     def _append(self, node: Node, key: Key | None = None) -> Value:
-        if key is None:
-            key = (node.op, node.inputs, tuple((k, repr(v)) for k, v in sorted(node.attributes.items())))
+        key = key or _key(node.op, node.inputs, node.attributes)
         self.nodes.append(node)
         value = Value(self, node.name, node.type)
         self.values[node.name] = value
@@ -203,3 +208,7 @@ class Tape:
         return Graph(
             name=name or self.name, inputs=tuple(self.inputs), nodes=tuple(self.nodes), outputs=tuple(self.outputs)
         )
+
+
+def _key(op: str, inputs: Iterable[str], attributes: Mapping[str, Attribute]) -> Key:
+    return op, tuple(inputs), tuple((name, repr(value)) for name, value in sorted(attributes.items()))

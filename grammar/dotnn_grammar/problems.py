@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from dotnn_grammar.source import Span
+from dotnn_grammar.source import Source, Span
 
 
 class Note(BaseModel):
@@ -91,6 +91,8 @@ class ProblemError(Exception):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
+        self.sources: dict[str, Source] = {}
+        """The texts that the problems point into, by name, as far as they were read."""
         super().__init__("; ".join(f"{p.code} {p.title_text}" for p in self.problems))
 
 

@@ -114,9 +114,12 @@ def _div(g: Value, y: Value, a: Value, b: Value) -> Gradients:
 
 
 def _pow(g: Value, y: Value, a: Value, b: Value) -> Gradients:
-    # Where a is 0 the logarithm is not finite though the limit of y*log(a) is 0 (b > 0): guard it.
-    safe = select(a > 0, a, a * 0 + 1)
-    return [g * b * a ** (b - 1), g * y * log(safe)]
+    # Where a is 0 the logarithm is not finite though the limit of y*log(a) is 0 (b > 0): guard it. So is a^(b - 1)
+    # where b is 0 too, though x^0 is flat.
+    one = g.tape.literal(1, a.dtype)
+    zero = g.tape.literal(0, a.dtype)
+    base = select(g.tape.add("and", eq(a, zero), eq(b, zero)), one, a)
+    return [g * b * base ** (b - one), g * y * log(select(a > zero, a, one))]
 
 
 def _maximum(g: Value, y: Value, a: Value, b: Value) -> Gradients:
@@ -130,6 +133,10 @@ def _minimum(g: Value, y: Value, a: Value, b: Value) -> Gradients:
     return [g * first, g - g * first]
 
 
+def _mod(g: Value, y: Value, a: Value, b: Value) -> Gradients:
+    return [g, -(g * floor(a / b))]
+
+
 add = _binary("add", _add, "a + b", linear=(0, 1))
 sub = _binary("sub", _sub, "a - b", linear=(0, 1))
 mul = _binary("mul", _mul, "a * b", linear=(0, 1))
@@ -137,7 +144,7 @@ div = _binary("div", _div, "a / b; whole numbers are cut towards zero", linear=(
 power = _binary("pow", _pow, "a to the b")
 maximum = _binary("maximum", _maximum, "the greater of a and b; at a tie the gradient goes to b")
 minimum = _binary("minimum", _minimum, "the smaller of a and b; at a tie the gradient goes to b")
-remainder = _binary("mod", None, "what is left of a when b is taken away as often as it goes, with the sign of b")
+remainder = _binary("mod", _mod, "what is left of a when b is taken away as often as it goes, with the sign of b")
 
 
 def _compare(a: Type, b: Type) -> Type:

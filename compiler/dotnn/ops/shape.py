@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dotnn.graph import Dim, Type, multiply
-from dotnn.operation import Gradients, MisfitError, Operation, broadcast, register, shape_text
+from dotnn.operation import EVERY, Gradients, MisfitError, Operation, broadcast, register, shape_text
 from dotnn.tape import Value
 
 
@@ -37,8 +37,14 @@ def _expand_gradient(g: Value, y: Value, x: Value, *, dims: tuple[Dim, ...]) -> 
     return [g]  # undone where all broadcasting is undone
 
 
+def _axis(x: Type, axis: int) -> Dim:
+    if not 0 <= axis < x.rank:
+        raise MisfitError(f"there is no dim {axis} in {x}")
+    return x.dims[axis]
+
+
 def _slice(x: Type, *, axis: int, start: int, stop: int) -> Type:
-    here = x.dims[axis]
+    here = _axis(x, axis)
     if not isinstance(here, int):
         raise MisfitError(f"a part of dim {here} cannot be taken: its size is known only when the graph runs")
     if not 0 <= start <= stop <= here:
@@ -53,9 +59,11 @@ def _slice_gradient(g: Value, y: Value, x: Value, *, axis: int, start: int, stop
 
 
 def _pad(x: Type, *, axis: int, before: int, after: int) -> Type:
-    here = x.dims[axis]
+    here = _axis(x, axis)
     if not isinstance(here, int):
         raise MisfitError(f"dim {here} cannot be padded: its size is known only when the graph runs")
+    if before < 0 or after < 0:
+        raise MisfitError(f"{min(before, after)} zeros cannot be put beside {x}")
     return x.shaped((*x.dims[:axis], before + here + after, *x.dims[axis + 1 :]))
 
 
@@ -66,7 +74,10 @@ def _pad_gradient(g: Value, y: Value, x: Value, *, axis: int, before: int, after
 
 
 def _concat(*parts: Type, axis: int) -> Type:
+    if not parts:
+        raise MisfitError("there is nothing to join")
     first = parts[0]
+    _axis(first, axis)
     length = 0
     for part in parts:
         here = part.dims[axis] if part.rank == first.rank else None
@@ -105,4 +116,4 @@ cut = register(
 pad = register(
     Operation("pad", _pad, _pad_gradient, linear=(0,), doc="with zeros put `before` and `after` it, along `axis`")
 )
-concat = register(Operation("concat", _concat, _concat_gradient, doc="one after the other, along `axis`"))
+concat = register(Operation("concat", _concat, _concat_gradient, linear=EVERY, doc="one after the other, along `axis`"))

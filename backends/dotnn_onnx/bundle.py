@@ -1,0 +1,125 @@
+"""A program as files: the bundle that any program with onnxruntime can train and use."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dotnn.graph import dump
+from dotnn.plugins import Options
+from dotnn.program import Program
+from dotnn_grammar.problems import Problem
+from dotnn_onnx.host import host as host_of
+from dotnn_onnx.lower import lower, serialize
+from dotnn_onnx.manifest import manifest_of
+from dotnn_onnx.writer import OPSET
+
+if TYPE_CHECKING:
+    import onnx
+
+Array = np.ndarray[Any, Any]
+
+PORTABLE = Options()
+
+
+class CannotWrite(Problem):
+    code = "X006"
+    title = "`{path}` cannot be written: {why}"
+    help = "give another folder with `-o`, or make room in this one"
+    path: str
+    why: str
+
+
+class TooLarge(Problem):
+    code = "X008"
+    title = "the weights take {gigabytes:.1f} GB; one ONNX file holds 2"
+    help = "keep the weights beside the graph: predict.onnx of a compiled bundle takes them as inputs"
+    gigabytes: float
+
+
+def write(
+    program: Program,
+    source: str,
+    folder: Path,
+    options: Options,
+    host: str | None = None,
+    arrays: Mapping[str, Array] | None = None,
+) -> list[Path]:
+    """Writes the bundle into ``folder`` and returns its paths; the same program gives the same bytes.
+
+    With ``host`` (`python`) a short training program too, and beside it ``arrays``: for each input of train.onnx that
+    is not a state, the rows of the training split. Raises ``ProblemError`` where a file cannot be written.
+    """
+    paths: list[Path] = []
+    for name, content in _files(program, source, options, host, arrays or {}):
+        path = folder / name
+        try:
+            _replace(path, content)
+        except OSError as error:
+            raise CannotWrite(path=str(path), why=error.strerror or str(error)).error() from error
+        paths.append(path)
+    return paths
+
+
+def _files(
+    program: Program, source: str, options: Options, host: str | None, arrays: Mapping[str, Array]
+) -> Iterator[tuple[str, bytes]]:
+    """Names and contents. The manifest comes last: where it is, all is."""
+    for name, graph in program.graphs.items():
+        yield f"{name}.onnx", serialize(lower(graph, options.target))
+    yield "spec.nn", source.encode()
+    if host is not None:
+        script, text = host_of(program, host)
+        wanted = [fed.name for fed in program.graphs["train"].inputs if fed.role in ("data", "label", "weight")]
+        for name in wanted:
+            yield f"data/{name}.npy", _npy(arrays[name])
+        yield script, text.encode()
+    yield "manifest.json", dump(manifest_of(program, OPSET)).encode()
+
+
+def _npy(array: Array) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+    return file.getvalue()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Puts a whole file in the place of the former one, which stays as it is if that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with half.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def bake(program: Program, state: Mapping[str, Array], options: Options = PORTABLE) -> bytes:
+    """predict.onnx of a run: the weights inside, only the net's raw inputs to feed. Raises ``ProblemError``."""
+    model = bake_model(program, state, options)
+    size = model.ByteSize()
+    if size >= 2**31:
+        raise TooLarge(gigabytes=size / 1e9).error()
+    return serialize(model)
+
+
+def bake_model(program: Program, state: Mapping[str, Array], options: Options = PORTABLE) -> onnx.ModelProto:
+    """The predict graph with the state as constants."""
+    from onnx import numpy_helper
+
+    graph = program.graphs["predict"]
+    model = lower(graph, options.target)
+    inside = [fed.name for fed in graph.inputs if fed.role == "state"]
+    fed = [info for info in model.graph.input if info.name not in inside]
+    del model.graph.input[:]
+    model.graph.input.extend(fed)
+    model.graph.initializer.extend(numpy_helper.from_array(np.ascontiguousarray(state[n]), n) for n in inside)
+    return model

@@ -1,0 +1,73 @@
+"""Host programs: training a bundle without dotnn."""
+
+from __future__ import annotations
+
+from dotnn.program import Program
+from dotnn_grammar.problems import Problem
+
+PYTHON = '''\
+"""Trains {name} from {spec} with onnxruntime and numpy alone.  Run it with:  python host.py [threads]"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+here = Path(__file__).parent
+manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
+graphs, plan = manifest["graphs"], manifest["plan"]
+options = ort.SessionOptions()
+options.intra_op_num_threads = int(sys.argv[1]) if len(sys.argv) > 1 else 0  # 0: as many as there are cores
+options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+options.add_session_config_entry("session.set_denormal_as_zero", "1")
+
+
+def run(session, feeds):
+    made = session.run(None, {{fed.name: feeds[fed.name] for fed in session.get_inputs()}})
+    return dict(zip([output.name for output in session.get_outputs()], made))
+
+
+init, order, train = [ort.InferenceSession(here / graphs[n]["file"], options) for n in ("init", "order", "train")]
+columns = [fed["name"] for fed in graphs["train"]["inputs"] if fed["role"] in ("data", "label", "weight")]
+data = {{name: np.load(here / "data" / f"{{name}}.npy") for name in columns}}
+rows, batch, seed = len(data[columns[0]]), plan["batch"], np.array(plan["seed"])
+steps_left = plan["steps"] or plan["epochs"] * -(-rows // batch)
+state, epoch = run(init, {{"seed": seed}}), 0  # every weight, drawn at random
+while steps_left:
+    places = next(iter(run(order, {{"seed": seed, "epoch": np.array(epoch), "n": np.array(rows)}}).values()))
+    firsts = range(0, rows, batch)[:steps_left]
+    losses = []
+    for first in firsts:
+        picked = places[first : first + batch]
+        made = run(train, {{**state, **{{name: data[name][picked] for name in columns}}}})
+        state |= {{name: made[after] for name, after in graphs["train"]["state"]}}
+        losses.append(made["loss"])
+    epoch, steps_left = epoch + 1, steps_left - len(firsts)
+    print(f"epoch {{epoch}}: loss {{np.mean(losses):.4f}}")
+np.savez(here / "weights.npz", **state)
+'''
+
+
+class NoSuchHost(Problem):
+    code = "X007"
+    title = "no host program is written in `{name}`"
+    help = "there are: {known}"
+    name: str
+    known: str
+
+
+HOSTS = {"python": ("host.py", PYTHON)}
+
+
+def host(program: Program, language: str) -> tuple[str, str]:
+    """File name and text of the host program: short, to be read by whoever wants to know how training goes.
+
+    Beside it lies the bundle, and in data/NAME.npy the rows of the training split for each column of train.onnx.
+    Raises ``ProblemError`` where there is none in that language.
+    """
+    if language not in HOSTS:
+        raise NoSuchHost(name=language, known=", ".join(HOSTS)).error()
+    file, text = HOSTS[language]
+    return file, text.format(name=program.name, spec=program.spec)

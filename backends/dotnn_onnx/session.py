@@ -1,0 +1,285 @@
+"""Running on onnxruntime: one graph at a time, or training with the state in two sets of buffers that take turns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from dotnn.graph import Graph, Input, Output, Type, names_in
+from dotnn.plugins import Arrays, Options
+from dotnn.plugins import Session as AnySession
+from dotnn_grammar.problems import Note, Problem
+from dotnn_grammar.source import Span
+from dotnn_onnx import device as devices
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+Array = np.ndarray[Any, Any]
+
+NUMPY: dict[str, type[np.generic]] = {
+    "bool": np.bool_,
+    "u8": np.uint8,
+    "i32": np.int32,
+    "i64": np.int64,
+    "u64": np.uint64,
+    "f16": np.float16,
+    "f32": np.float32,
+    "f64": np.float64,
+}
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A graph and the ONNX file that it became."""
+
+    graph: Graph
+    model: bytes
+
+
+class RunFailed(Problem):
+    code = "X004"
+    title = "onnxruntime stopped in the graph `{graph}`{where}"
+    help = "it says: {said}"
+    graph: str
+    where: str
+    said: str
+
+
+class MissingFeed(Problem):
+    code = "X005"
+    title = "the graph `{graph}` needs {names}"
+    help = "feed an array for each"
+    graph: str
+    names: str
+
+
+_NODE = re.compile(r"name:'(?P<file>[^':]+):(?P<line>\d+)(?: (?P<part>[^']*?))? (?P<op>\w+)\.\w+#\d+'")
+
+
+@contextmanager
+def _spoken(graph: Graph) -> Iterator[None]:
+    """Turns an error of onnxruntime into a problem with the line of the spec that it came from."""
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise _problem(graph, error).error() from error
+    except Exception as error:
+        if "onnxruntime" not in type(error).__module__:
+            raise
+        raise _problem(graph, error).error() from error
+
+
+def _problem(graph: Graph, error: Exception) -> RunFailed:
+    said = " ".join(str(error).split())
+    found = _NODE.search(said)
+    if found is None:
+        return RunFailed(graph=graph.name, where="", said=said)
+    line = int(found["line"])
+    span = Span(file=found["file"], line=line, column=1, end_line=line, end_column=1)
+    where = f", at `{found['op']}`" + (f" of {found['part']}" if found["part"] else "")
+    return RunFailed(span=span, graph=graph.name, where=where, said=said, notes=(Note(span=span, text=said),))
+
+
+def start(artefact: Lowered, options: Options) -> Executor:
+    """A session for the graph. Raises ``ProblemError`` where the device is missing or the runtime refuses the graph."""
+    import onnxruntime as ort
+
+    device = devices.choose(options.device)
+    with _spoken(artefact.graph):
+        session = ort.InferenceSession(
+            artefact.model, sess_options=_options(options), providers=devices.providers(device)
+        )
+    if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+        missing = devices.NoCuda(
+            why="the CUDA libraries do not load", advice="install them: `pip install 'onnxruntime-gpu[cuda,cudnn]'`"
+        )
+        if options.device != "auto":
+            raise missing.error()
+        device = "cpu"
+    return Executor(artefact.graph, session, device)
+
+
+def _options(options: Options) -> ort.SessionOptions:
+    import onnxruntime as ort
+
+    chosen = ort.SessionOptions()
+    chosen.log_severity_level = 4  # errors come back as exceptions, and are told in our words
+    chosen.intra_op_num_threads = options.threads or devices.cores()
+    chosen.inter_op_num_threads = 1
+    chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    # As written: each weight's update follows its gradient at once, which halves the memory of a deep net.
+    chosen.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+    chosen.add_session_config_entry("session.set_denormal_as_zero", "1")
+    return chosen
+
+
+class Executor:
+    """One graph, ready to run. ``device`` is where: `cpu` or `cuda`."""
+
+    def __init__(self, graph: Graph, session: ort.InferenceSession, device: str) -> None:
+        self.graph = graph
+        self.session = session
+        self.device = device
+        self._outputs = [output.name for output in graph.outputs]
+
+    def run(self, feeds: Arrays, session: AnySession | None = None) -> dict[str, Array]:
+        """Every output for these inputs, as arrays of their own; states come from ``session`` where one is given."""
+        import onnxruntime as ort
+
+        held = session.current if isinstance(session, TrainSession) else {}
+        if session is not None and not isinstance(session, TrainSession):
+            feeds = {**session.state(), **feeds}
+        values: dict[str, ort.OrtValue] = {}
+        kept: list[Array] = []  # onnxruntime reads these where they lie
+        for fed in self.graph.inputs:
+            if fed.name in feeds:
+                kept.append(contiguous(feeds[fed.name], fed.type))
+                values[fed.name] = ort.OrtValue.ortvalue_from_numpy(kept[-1])
+            elif fed.name in held:
+                values[fed.name] = held[fed.name]
+        self._complete(values)
+        with _spoken(self.graph):
+            made = self.session.run_with_ort_values(self._outputs, values)
+            # A view of a runtime's buffer does not keep it alive: copy.
+            return {name: value.numpy().copy() for name, value in zip(self._outputs, made, strict=True)}
+
+    def train(self, state: Arrays) -> TrainSession:
+        """Starts training from this state."""
+        return TrainSession(self, state)
+
+    def _complete(self, values: dict[str, Any]) -> None:
+        missing = [f"`{fed.name}`" for fed in self.graph.inputs if fed.name not in values]
+        if missing:
+            raise MissingFeed(graph=self.graph.name, names=", ".join(missing)).error()
+
+
+def contiguous(value: Any, type: Type) -> Array:
+    """The array as the runtime reads it, itself where it is so already."""
+    wanted = NUMPY[type.dtype]
+    if isinstance(value, np.ndarray) and value.dtype == wanted and value.flags.c_contiguous:
+        return value
+    return np.ascontiguousarray(value, dtype=wanted).reshape(np.shape(value))
+
+
+class TrainSession:
+    """Training under way: one run reads one set of state buffers and writes the other; then they change places.
+
+    The same buffer is never read and written in one run: the runtime does not know that they are one.
+    """
+
+    def __init__(self, executor: Executor, state: Arrays) -> None:
+        self._executor = executor
+        graph = self._graph = executor.graph
+        pairs = list(graph.states())
+        self._states: list[Input] = [fed for fed, _ in pairs]
+        moving = {fed.name for fed in self._states}
+        self._still = [fed for fed in graph.inputs if fed.role == "state" and fed.name not in moving]
+        self._batch = [fed for fed in graph.inputs if fed.role != "state"]
+        after = {output.name for _, output in pairs}
+        self._results = [output for output in graph.outputs if output.name not in after]
+        self._turn = 0
+        self._run: Callable[..., None] = executor.session._sess.run_with_iobinding
+        self._sets = [self._buffers(), self._buffers()]
+        self._fixed = {fed.name: self._buffer(fed.type) for fed in self._still}
+        types = graph.types()
+        self._scalars, self._loose = _split(self._results, types)
+        self._arrays = {
+            o.name: np.zeros([int(d) for d in types[o.value].dims], NUMPY[types[o.value].dtype]) for o in self._scalars
+        }
+        self._bindings = [self._bound(read=self._sets[i], write=self._sets[1 - i]) for i in (0, 1)]
+        self._inner = [binding._iobinding for binding in self._bindings]
+        self.load(state)
+
+    @property
+    def device(self) -> str:
+        return self._executor.device
+
+    @property
+    def current(self) -> dict[str, ort.OrtValue]:
+        """The state as it stands, where it lies. Changes with each step: for reading at once."""
+        return {**self._sets[self._turn], **self._fixed}
+
+    def step(self, batch: Arrays) -> Arrays:
+        """One run of the graph; the state moves on. The results are valid until the next step."""
+        binding = self._inner[self._turn]
+        kept: list[Array] = []  # onnxruntime reads these where they lie, until the run is over
+        for fed in self._batch:
+            if fed.name not in batch:
+                raise MissingFeed(graph=self._graph.name, names=f"`{fed.name}`").error()
+            array = contiguous(batch[fed.name], fed.type)
+            kept.append(array)
+            binding.bind_input(fed.name, array)
+        for output in self._loose:
+            self._bindings[self._turn].bind_output(output.name, "cpu")
+        try:
+            self._run(binding, None)
+        except Exception as error:
+            raise _problem(self._graph, error).error() from error
+        made = self._arrays if not self._loose else {**self._arrays, **self._gathered()}
+        self._turn = 1 - self._turn
+        return made
+
+    def state(self) -> dict[str, Array]:
+        """A copy of every state tensor, in the order of the graph's inputs."""
+        held = self.current
+        return {fed.name: held[fed.name].numpy().copy() for fed in self._graph.inputs if fed.role == "state"}
+
+    def load(self, state: Arrays) -> None:
+        """Puts these tensors in the place of the state. Raises ``ProblemError`` where one is missing."""
+        held = self.current
+        missing = [f"`{name}`" for name in held if name not in state]
+        if missing:
+            raise MissingFeed(graph=self._graph.name, names=", ".join(missing)).error()
+        with _spoken(self._graph):
+            for fed in (*self._states, *self._still):
+                array = contiguous(state[fed.name], fed.type)
+                if array.shape != fed.type.dims:
+                    raise ValueError(f"{fed.name} has the shape {array.shape}, not {fed.type.dims}")
+                held[fed.name].update_inplace(array)
+
+    def _gathered(self) -> dict[str, Array]:
+        binding = self._bindings[self._turn]
+        names = [o.name for o in self._graph.outputs]
+        values = binding.get_outputs()
+        order = [*(f"{fed.name}.next" for fed in self._states), *(o.name for o in self._scalars)]
+        order += [o.name for o in self._loose]
+        assert len(order) == len(names)
+        found = dict(zip(order, values, strict=True))
+        return {o.name: found[o.name].numpy().copy() for o in self._loose}
+
+    def _buffer(self, type: Type) -> ort.OrtValue:
+        import onnxruntime as ort
+
+        if any(names_in(d) for d in type.dims):
+            raise ValueError(f"a state's sizes must be known: {type}")
+        shape = [int(d) for d in type.dims]
+        return cast("ort.OrtValue", ort.OrtValue.ortvalue_from_shape_and_type(shape, NUMPY[type.dtype], self.device, 0))
+
+    def _buffers(self) -> dict[str, ort.OrtValue]:
+        return {fed.name: self._buffer(fed.type) for fed in self._states}
+
+    def _bound(self, read: dict[str, ort.OrtValue], write: dict[str, ort.OrtValue]) -> ort.IOBinding:
+        import onnxruntime as ort
+
+        binding = self._executor.session.io_binding()
+        for name, value in {**read, **self._fixed}.items():
+            binding.bind_ortvalue_input(name, value)
+        for name, value in write.items():
+            binding.bind_ortvalue_output(f"{name}.next", value)
+        for name, array in self._arrays.items():
+            binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
+        for output in self._loose:
+            binding.bind_output(output.name, "cpu")
+        return binding
+
+
+def _split(results: list[Output], types: dict[str, Type]) -> tuple[list[Output], list[Output]]:
+    """Results whose sizes are known, to be written into arrays of ours, and the others."""
+    known = [o for o in results if not any(names_in(d) for d in types[o.value].dims)]
+    return known, [o for o in results if o not in known]

@@ -1,0 +1,18 @@
+"""How each operation is spelt in ONNX: one short rule an operation, registered by its name."""
+
+from dotnn_onnx.spelling import elementwise, index, linear, normal, random, reduce, shape, source
+from dotnn_onnx.spelling.rules import Rule, rule_of, spelling
+
+__all__ = [
+    "Rule",
+    "elementwise",
+    "index",
+    "linear",
+    "normal",
+    "random",
+    "reduce",
+    "rule_of",
+    "shape",
+    "source",
+    "spelling",
+]

@@ -1,0 +1,52 @@
+"""`nn ir`: what the compiler makes of a file, as text or as JSON."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class What(StrEnum):
+    spec = "spec"
+    graph = "graph"
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+
+
+def ir(
+    what: Annotated[What, typer.Argument(help="The tree of the text, or the graphs that it becomes.")],
+    file: Annotated[str | None, typer.Argument(metavar="FILE[:NAME]", help="The spec.")] = None,
+    after: Annotated[str | None, typer.Option(metavar="PASS", help="Graphs as they are after this pass.")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Give a param a value.")] = None,
+    format: Annotated[Format, typer.Option(help="One line an operation, or JSON.")] = Format.text,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema instead.")] = False,
+) -> int:
+    """Print the compiler's own words for a spec."""
+    import json
+
+    from dotnn.commands import desk
+    from dotnn.graph import Graph, describe, dump
+    from dotnn.spec import Spec
+
+    if schema:
+        print(json.dumps(describe(Spec if what is What.spec else Graph), indent=2))
+        return 0
+    if file is None:
+        raise typer.BadParameter("name the spec, or ask for its --schema")
+    from dotnn.compiler import ir as stages
+
+    path, name = desk.target(file)
+    found = stages(path, what.value, after, desk.settings(set or []), train=name)
+    if isinstance(found, Spec):
+        print(dump(found), end="")  # a spec has one form
+        return 0
+    if format is Format.json:
+        print(json.dumps({name: json.loads(dump(graph)) for name, graph in found.items()}, indent=2))
+        return 0
+    print("\n".join(str(graph) for graph in found.values()), end="")
+    return 0

@@ -1,0 +1,346 @@
+"""The tables of a `data` block: opened, checked, split, and given to a program as arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel
+
+from dotnn import spec
+from dotnn.data.columns import NumberReader, Reader, TextReader, by_name
+from dotnn.data.paths import TableFile, find_files, refuse_twice, show
+from dotnn.data.split import split_rows
+from dotnn.data.tables import compare_headers, read_and_mark, read_header, read_rows
+from dotnn.program import RawColumn
+from dotnn_grammar.problems import Problem, perhaps
+from dotnn_grammar.source import Span
+
+Array = npt.NDArray[Any]
+
+
+class UnknownColumn(Problem):
+    code = "D030"
+    title = "the table has no column `{name}`"
+    label = "named here"
+    help = "{advice}"
+    name: str
+    advice: str
+
+
+class BackwardRange(Problem):
+    code = "D031"
+    title = "`{first}` stands after `{last}` in the table"
+    label = "a range goes from left to right"
+    help = "write columns {last} to {first}"
+    first: str
+    last: str
+
+
+class OneClass(Problem):
+    code = "D032"
+    title = "every training row has `{value}` in the column `{column}`"
+    label = "there is only one answer to learn"
+    help = "{advice}"
+    value: str
+    column: str
+    advice: str
+
+
+class TooMuch(Problem):
+    code = "D033"
+    title = "the parts of the split make {total} %"
+    label = "together more than there is"
+    help = "lower the shares until they make 100 % or less"
+    total: str
+
+
+class EmptyPart(Problem):
+    code = "D034"
+    title = "the part `{part}` would have no row"
+    label = "its share of {rows} is too small"
+    help = "give it a larger share, or leave it out"
+    part: str
+    rows: str
+
+
+class CannotStratify(Problem):
+    code = "D035"
+    title = "the split cannot be stratified by `{name}`"
+    label = "{why}"
+    help = "stratify by a column of classes or whole numbers, as in: label = column digit as int < 10"
+    name: str
+    why: str
+
+
+class TestTwice(Problem):
+    code = "D036"
+    title = "there are two parts named `test`"
+    label = "the split makes one, and a line `test table` another"
+    help = "leave one of them out"
+
+
+class NoSource(Problem):
+    code = "D037"
+    title = "the data `{name}` has no source"
+    label = "it learns from nothing"
+    help = 'add a line such as: source table "data/rows.csv"'
+    name: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one part, in the order of the table: ``arrays[raw input] = dtype[count, *dims]``."""
+
+    count: int
+    arrays: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a program learns from and is examined on."""
+
+    splits: dict[str, Rows]
+    """By name, in the order of the spec: train first where the spec has it first; `train` alone without a split."""
+    fingerprint: str
+    """SHA-256 (hexadecimal) over the unpacked bytes of the tables, in order: equal for equal data."""
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """The tables of a data block, opened as far as their first lines."""
+
+    files: tuple[TableFile, ...]
+    tests: tuple[TableFile, ...]
+    header: tuple[str, ...]
+    span: Span = field(repr=False)
+
+    def resolve(self, column: spec.ColumnOf) -> tuple[str, ...]:
+        """The names that a `column` or `columns … to …` stands for, both ends included. Raises D030 and D031."""
+        first = self._place(column.first, column.span)
+        if column.last is None:
+            return (self.header[first],)
+        last = self._place(column.last, column.span)
+        if last < first:
+            raise BackwardRange(span=column.span, first=show(column.first), last=show(column.last)).error()
+        return self.header[first : last + 1]
+
+    def count_rows(self) -> int:
+        """How many rows the tables have, those of `test table` included (reads them)."""
+        return sum(len(rows.cells) for file in (*self.files, *self.tests) for rows in read_rows(file, self.header))
+
+    def require(self, names: Sequence[str], span: Span | None) -> None:
+        for name in names:
+            self._place(name, span)
+
+    def _place(self, name: str, span: Span | None) -> int:
+        if name in self.header:
+            return self.header.index(name)
+        raise UnknownColumn(span=span, name=show(name), advice=advise(name, self.header)).error()
+
+
+def advise(name: str, header: Sequence[str]) -> str:
+    """Near names of columns, or the first few there are."""
+    listed = ", ".join(f"`{show(other)}`" for other in header[:8]) + (" and more" if len(header) > 8 else "")
+    return perhaps(show(name), [show(other) for other in header], f"its columns are {listed}")
+
+
+def open_source(data: spec.Data, folder: Path) -> SourceTable:
+    """The tables that the data block names, below ``folder``; reads their first lines alone. Raises D001 to D022."""
+    files = [f for line in data.sources if line.role == "source" for f in find_files(line, folder)]
+    tests = [f for line in data.sources if line.role == "test" for f in find_files(line, folder)]
+    if not files:
+        raise NoSource(span=data.span, name=data.name).error()
+    refuse_twice([*files, *tests])
+    header = read_header(files[0])
+    for file in (*files[1:], *tests):
+        compare_headers(files[0], header, file, read_header(file))
+    return SourceTable(files=tuple(files), tests=tuple(tests), header=header, span=data.span)
+
+
+def load(
+    data: spec.Data,
+    raws: Sequence[RawColumn],
+    spans: Mapping[str, Span],
+    folder: Path,
+    stratify: str | None = None,
+) -> Dataset:
+    """Every row of the tables as arrays, by part.
+
+    ``spans`` says where the spec names each raw input, ``stratify`` by which raw input the split evens out (without
+    it, the column that the split line names is read by itself). Raises D001 to D037.
+    """
+    table = open_source(data, folder)
+    _check_split(data)
+    readers = _readers(table, raws, spans)
+    grouping = _grouping(data, table, readers, stratify)
+    all_readers: list[Reader] = list(readers.values())
+    if grouping is not None and grouping not in all_readers:
+        all_readers.append(grouping)
+    marks = hashlib.sha256()
+    counts = {"source": 0, "test": 0}
+    for role, files in (("source", table.files), ("test", table.tests)):
+        for file in files:
+            blocks, mark = read_and_mark(file, table.header)
+            marks.update(role.encode() + mark)
+            for rows in blocks:
+                counts[role] += len(rows.cells)
+                for reader in all_readers:
+                    reader.take(rows)
+    arrays = {name: reader.finish() for name, reader in readers.items()}
+    groups = _groups(data, grouping, arrays, counts["source"])
+    places = _places(data, counts["source"], counts["test"], groups)
+    splits = {name: _pick(arrays, rows, sum(counts.values())) for name, rows in places.items()}
+    for raw in raws:
+        _refuse_one_answer(raw, splits, spans)
+    return Dataset(splits=splits, fingerprint=marks.hexdigest())
+
+
+def find_classes(data: spec.Data, column_name: str, span: Span, folder: Path) -> tuple[str, ...]:
+    """The texts of a column that occur in the training rows, sorted: what `as class` counts by. Raises D001 to D037."""
+    table = open_source(data, folder)
+    table.require([column_name], span)
+    _check_split(data)
+    texts = TextReader(column_name, table.header.index(column_name), span)
+    grouping = _grouping(data, table, {}, None)
+    same = isinstance(grouping, TextReader) and grouping.column == column_name
+    readers: list[Reader] = [texts] if grouping is None or same else [texts, grouping]
+    count = 0
+    for file in table.files:
+        for rows in read_rows(file, table.header):
+            count += len(rows.cells)
+            for reader in readers:
+                reader.take(rows)
+    groups = _groups(data, texts if same else grouping, {}, count)
+    places = _places(data, count, None, groups)
+    training = places.get("train", next(iter(places.values())))
+    classes = tuple(sorted({texts.texts[row] for row in training.tolist()}))
+    if len(classes) == 1:
+        advice = "a class needs another to be told from: look whether this is the column that is meant"
+        raise OneClass(span=span, value=show(classes[0]), column=show(column_name), advice=advice).error()
+    return classes
+
+
+def check_sample(
+    data: spec.Data, raws: Sequence[RawColumn], spans: Mapping[str, Span], folder: Path, rows: int = 200
+) -> int:
+    """Looks at the first ``rows`` rows of each table as ``load`` would; returns how many. Raises D001 to D036."""
+    table = open_source(data, folder)
+    _check_split(data)
+    readers = _readers(table, raws, spans)
+    seen = 0
+    for file in (*table.files, *table.tests):
+        for block in read_rows(file, table.header, rows):
+            seen += len(block.cells)
+            for reader in readers.values():
+                reader.take(block)
+    return seen
+
+
+def _readers(table: SourceTable, raws: Sequence[RawColumn], spans: Mapping[str, Span]) -> dict[str, NumberReader]:
+    for raw in raws:
+        table.require(raw.columns, spans.get(raw.name))
+    places = by_name(raws, table.header)
+    return {raw.name: NumberReader(raw, places[raw.name], spans.get(raw.name)) for raw in raws}
+
+
+def _check_split(data: spec.Data) -> None:
+    if data.split is None:
+        return
+    total = sum(round(share.share * 1_000_000) for share in data.split.shares)
+    if total > 1_000_000:
+        raise TooMuch(span=data.split.span, total=f"{total / 10_000:g}").error()
+    if any(line.role == "test" for line in data.sources) and any(s.name == "test" for s in data.split.shares):
+        raise TestTwice(span=data.split.span).error()
+
+
+def _grouping(
+    data: spec.Data, table: SourceTable, readers: Mapping[str, NumberReader], stratify: str | None
+) -> TextReader | NumberReader | None:
+    """What to stratify by: a raw input that is read anyway, or else the column that the split line names."""
+    if data.split is None:
+        return None
+    if stratify is not None:
+        reader = readers[stratify]
+        if reader.raw.dims or (reader.raw.classes is None and reader.raw.dtype.startswith("f")):
+            raise _cannot(data.split, "this is no column of classes or whole numbers").error()
+        return reader
+    if data.split.stratify is None:
+        return None
+    column = next((c for c in data.columns if c.name == data.split.stratify), None)
+    if column is None:
+        raise _cannot(data.split, "no line of this data makes a column of that name").error()
+    named = next(_columns_in(column.value), None)
+    word = column.type.word if column.type else None
+    if named is None or named.last is not None or word not in ("class", "int"):
+        raise _cannot(data.split, "this is no column of classes or whole numbers").error()
+    table.resolve(named)
+    place = table.header.index(named.first)
+    if word == "class":
+        return TextReader(named.first, place, column.span)
+    return NumberReader(RawColumn(name=column.name, columns=(named.first,), dtype="i64"), [place], column.span)
+
+
+def _cannot(split: spec.Split, why: str) -> Problem:
+    return CannotStratify(span=split.span, name=split.stratify or "", why=why)
+
+
+def _columns_in(part: BaseModel) -> Iterator[spec.ColumnOf]:
+    if isinstance(part, spec.ColumnOf):
+        yield part
+        return
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        for inner in value if isinstance(value, tuple) else (value,):
+            if isinstance(inner, BaseModel):
+                yield from _columns_in(inner)
+
+
+def _groups(
+    data: spec.Data, grouping: TextReader | NumberReader | None, arrays: Mapping[str, Array], count: int
+) -> Array | None:
+    if grouping is None:
+        return None
+    if isinstance(grouping, TextReader):
+        names = {text: i for i, text in enumerate(sorted(set(grouping.texts)))}
+        return np.array([names[text] for text in grouping.texts[:count]], np.int64)
+    found = arrays.get(grouping.raw.name)
+    return (grouping.finish() if found is None else found)[:count]
+
+
+def _places(data: spec.Data, count: int, tests: int | None, groups: Array | None) -> dict[str, Array]:
+    """The rows of each part: of the sources by the split, then those of `test table`, which are counted after them."""
+    if data.split is None:
+        places: dict[str, Array] = {"train": np.arange(count)}
+    else:
+        shares = {share.name: share.share for share in data.split.shares}
+        places = dict(split_rows(count, shares, data.seed, groups, data.split.in_order))
+        for share in data.split.shares:
+            if not len(places[share.name]):
+                rows = "1 row" if count == 1 else f"{count} rows"
+                raise EmptyPart(span=share.span, part=share.name, rows=rows).error()
+    if tests:
+        places["test"] = np.arange(count, count + tests)
+    return places
+
+
+def _pick(arrays: Mapping[str, Array], rows: Array, count: int) -> Rows:
+    whole = len(rows) == count
+    return Rows(count=len(rows), arrays={n: a if whole else np.ascontiguousarray(a[rows]) for n, a in arrays.items()})
+
+
+def _refuse_one_answer(raw: RawColumn, splits: Mapping[str, Rows], spans: Mapping[str, Span]) -> None:
+    if raw.role != "label" or raw.dims or not raw.dtype.startswith(("i", "u")):
+        return
+    training = splits.get("train", next(iter(splits.values())))
+    values = training.arrays[raw.name]
+    if training.count < 2 or values.min() != values.max():
+        return
+    value = raw.classes[int(values[0])] if raw.classes else str(values[0])
+    advice = "look whether the table is whole, and whether this is the column that is meant"
+    raise OneClass(span=spans.get(raw.name), value=show(value), column=show(raw.columns[0]), advice=advice).error()

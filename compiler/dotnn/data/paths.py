@@ -1,0 +1,304 @@
+"""The files that a `source` line names: found inside the spec's folder, and nowhere else.
+
+A spec may come from a stranger, so a path is followed only where it stays below the folder and ends at a plain file
+that is there alone: no absolute path, no way out by `..`, no symbolic or hard link, no device, pipe or socket.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import BinaryIO
+
+from dotnn import spec
+from dotnn_grammar.problems import Problem, nearest
+from dotnn_grammar.source import Span
+
+
+class UnknownReader(Problem):
+    code = "D001"
+    title = "a source of the kind `{reader}` is not in this version"
+    label = "this kind of source"
+    help = 'write a table: source table "data/rows.csv"'
+    reader: str
+
+
+class AbsolutePath(Problem):
+    code = "D002"
+    title = "`{file}` is an absolute path"
+    label = "this names a place outside the spec's folder"
+    help = 'put the table beside the spec, and name it from there, as in "data/rows.csv"'
+    file: str
+
+
+class PathLeavesFolder(Problem):
+    code = "D003"
+    title = "`{file}` leads out of the spec's folder"
+    label = "`..` goes above the folder"
+    help = "put the table beside the spec, or in a folder below it"
+    file: str
+
+
+class SymbolicLink(Problem):
+    code = "D004"
+    title = "`{link}` is a symbolic link"
+    label = "data is not read through a link"
+    help = "put the file itself there: a link may lead out of the spec's folder"
+    link: str
+
+
+class HardLink(Problem):
+    code = "D005"
+    title = "`{file}` is a hard link: the same file has {count} names"
+    label = "data is not read through a link"
+    help = "put a copy there in its place: another name of the file may lie outside the spec's folder"
+    file: str
+    count: int
+
+
+class NotPlainFile(Problem):
+    code = "D006"
+    title = "`{file}` is a {kind}, not a file"
+    label = "a table is read from a plain file"
+    help = "{advice}"
+    file: str
+    kind: str
+    advice: str
+
+
+class ZeroInPath(Problem):
+    code = "D007"
+    title = "a file name cannot hold a zero character"
+    label = "in this name"
+    help = 'write the name of the table, as in "data/rows.csv"'
+
+
+class NoSuchFile(Problem):
+    code = "D008"
+    title = "there is no file `{file}`"
+    label = "named here"
+    help = "{advice}"
+    file: str
+    advice: str
+
+
+class NothingMatches(Problem):
+    code = "D009"
+    title = "no file matches `{pattern}`"
+    label = "this matches nothing"
+    help = "{advice}"
+    pattern: str
+    advice: str
+
+
+class UnknownSuffix(Problem):
+    code = "D010"
+    title = "`{file}` has the name of no table that is known here"
+    label = "what it holds is told by the end of its name"
+    help = "tables end in .csv or .tsv, packed ones in .csv.gz or .tsv.gz"
+    file: str
+
+
+class CannotRead(Problem):
+    code = "D011"
+    title = "`{file}` cannot be read: {reason}"
+    label = "needed here"
+    help = "see to it that the file is there and that you may read it"
+    file: str
+    reason: str
+
+
+class FileTwice(Problem):
+    code = "D012"
+    title = "`{file}` is read twice"
+    label = "this brings its rows in once more"
+    help = "name each file once: a row that is learned from and also examined would make the exam worthless"
+    file: str
+
+
+SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table on the disk. ``shown`` is its name in messages, ``guarded`` says that the spec named it, not the user."""
+
+    path: Path
+    shown: str
+    span: Span | None = None
+    guarded: bool = True
+
+    @property
+    def packed(self) -> bool:
+        return self.path.name.lower().endswith(".gz")
+
+    @property
+    def delimiter(self) -> str:
+        return "\t" if self.path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
+
+
+def show(text: str, most: int = 40) -> str:
+    """Text from a stranger as a message may hold it: one line, printable, not too long."""
+    clean = "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return clean if len(clean) <= most else clean[: most - 1] + "…"
+
+
+def find_files(line: spec.SourceLine, folder: Path) -> list[TableFile]:
+    """The files of one `source` or `test` line, in its order, those of a pattern sorted by name.
+
+    `*`, `?` and `[a-z]` stand for parts of one name and never reach across a `/`. Raises D001 to D011.
+    """
+    if line.reader != "table":
+        raise UnknownReader(span=line.span, reader=line.reader).error()
+    return [found for file in line.files for found in _find(file, line.span, folder)]
+
+
+def refuse_twice(files: Sequence[TableFile]) -> None:
+    """Raises D012 where one file is named twice, also by two patterns or by `source` and `test`."""
+    seen: set[Path] = set()
+    for file in files:
+        if file.path in seen:
+            raise FileTwice(span=file.span, file=file.shown).error()
+        seen.add(file.path)
+
+
+def check_suffix(file: TableFile) -> TableFile:
+    if not file.path.name.lower().endswith(SUFFIXES):
+        raise UnknownSuffix(span=file.span, file=file.shown).error()
+    return file
+
+
+def open_table(file: TableFile) -> BinaryIO:
+    """The bytes of the file. One that a spec named is checked once more on what was really opened."""
+    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    if file.guarded:
+        # Without O_NONBLOCK a pipe put there in the meantime would hang the open itself.
+        flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        number = os.open(file.path, flags)
+    except OSError as error:
+        raise CannotRead(span=file.span, file=file.shown, reason=_reason(error)).error() from None
+    try:
+        facts = os.fstat(number)
+        if file.guarded:
+            _check_plain(facts, file.shown, file.span)
+        elif stat.S_ISDIR(facts.st_mode):
+            raise NotPlainFile(file=file.shown, kind="folder", advice="name one table in it").error()
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def _reason(error: OSError | ValueError) -> str:
+    text = error.strerror if isinstance(error, OSError) else None
+    return (text or "the system gives no reason").lower()
+
+
+def _find(file: str, span: Span, folder: Path) -> list[TableFile]:
+    if "\0" in file:
+        raise ZeroInPath(span=span).error()
+    shown = show(file, 200)
+    if file.startswith("/") or PureWindowsPath(file).drive or PureWindowsPath(file).root:
+        raise AbsolutePath(span=span, file=shown).error()
+    parts: list[str] = []
+    for part in file.split("/"):
+        if part in ("", "."):
+            continue
+        if part != "..":
+            parts.append(part)
+        elif parts:
+            parts.pop()
+        else:
+            raise PathLeavesFolder(span=span, file=shown).error()
+    if any(re.search(r"[*?[]", part) for part in parts) and not _is_there(folder.joinpath(*parts)):
+        found = [_follow(names, span, folder) for names in _match(parts, folder, [])]
+        if not found:
+            raise NothingMatches(span=span, pattern=shown, advice=_what_is_there(folder, parts)).error()
+        return found
+    return [_follow(parts, span, folder)]
+
+
+def _match(parts: Sequence[str], folder: Path, before: list[str]) -> Iterator[list[str]]:
+    if not parts:
+        yield before
+        return
+    for name in _names(folder.joinpath(*before)):
+        # As in a shell: hidden files only where the pattern says so.
+        if name.startswith(".") and not parts[0].startswith("."):
+            continue
+        if not fnmatch.fnmatchcase(name, parts[0]):
+            continue
+        if len(parts) > 1 and not _is_there(folder.joinpath(*before, name), stat.S_ISDIR):
+            continue
+        yield from _match(parts[1:], folder, [*before, name])
+
+
+def _is_there(path: Path, kind: Callable[[int], bool] = bool) -> bool:
+    try:
+        return kind(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return []
+
+
+def _follow(parts: Sequence[str], span: Span, folder: Path) -> TableFile:
+    """One path, step by step from the folder, so that a link is seen at whichever step it stands."""
+    path = folder
+    shown = show("/".join(parts), 200) or "."
+    facts: os.stat_result | None = None
+    for number, part in enumerate(parts):
+        path = path / part
+        try:
+            facts = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoSuchFile(span=span, file=shown, advice=_what_is_there(folder, parts)).error() from None
+        except (OSError, ValueError) as error:
+            raise CannotRead(span=span, file=shown, reason=_reason(error)).error() from None
+        if stat.S_ISLNK(facts.st_mode):
+            raise SymbolicLink(span=span, link=show("/".join(parts[: number + 1]), 200)).error()
+    if facts is None:
+        raise NotPlainFile(span=span, file=shown, kind="folder", advice="name a table in it").error()
+    _check_plain(facts, shown, span)
+    return check_suffix(TableFile(path=path, shown=shown, span=span))
+
+
+def _check_plain(facts: os.stat_result, shown: str, span: Span | None) -> None:
+    if stat.S_ISDIR(facts.st_mode):
+        advice = f'name a table in it, or all of them: "{shown}/*.csv"'
+        raise NotPlainFile(span=span, file=shown, kind="folder", advice=advice).error()
+    if not stat.S_ISREG(facts.st_mode):
+        kind = "pipe" if stat.S_ISFIFO(facts.st_mode) else "socket" if stat.S_ISSOCK(facts.st_mode) else "device"
+        advice = "write its rows into a file first, and name that"
+        raise NotPlainFile(span=span, file=shown, kind=kind, advice=advice).error()
+    if facts.st_nlink > 1:
+        raise HardLink(span=span, file=shown, count=facts.st_nlink).error()
+
+
+def _what_is_there(folder: Path, parts: Sequence[str]) -> str:
+    """What stands where the path stops leading anywhere: near names first."""
+    at = 0
+    while at < len(parts) - 1 and _is_there(folder.joinpath(*parts[: at + 1]), stat.S_ISDIR):
+        at += 1
+    below, wanted = folder.joinpath(*parts[:at]), parts[at] if parts else ""
+    names = [name for name in _names(below) if not name.startswith(".")]
+    near = nearest(wanted, names)
+    place = f"`{show('/'.join(parts[:at]), 200)}`" if at else "the spec's folder"
+    if near:
+        found = show("/".join([*parts[:at], near[0], *parts[at + 1 :]]), 200)
+        return f"did you mean `{found}`?"
+    if not names:
+        return f"{place} is empty; a path starts from the folder of the spec"
+    some = ", ".join(f"`{show(name)}`" for name in names[:6]) + (" and more" if len(names) > 6 else "")
+    return f"{place} holds {some}; a path starts from the folder of the spec"

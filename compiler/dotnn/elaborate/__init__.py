@@ -1,0 +1,1 @@
+"""Elaboration: what definitions, statements and expressions mean, worked out onto a tape."""

@@ -1,0 +1,362 @@
+"""Calls: a definition with its arguments becomes what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from dotnn.elaborate import expressions, statements, types
+from dotnn.elaborate.frame import Frame
+from dotnn.elaborate.machine import Call as CallSite
+from dotnn.elaborate.problems import (
+    GivenTwice,
+    MissingArgument,
+    NoResult,
+    NotAStage,
+    NotThatKind,
+    OutOfPlace,
+    SizesDiffer,
+    TooManyArguments,
+    UnknownArgument,
+    UsesItself,
+    WrongCount,
+)
+from dotnn.elaborate.values import Bound, Instance, Known, Label, Native, Primitive, Shape, Tensor, kind
+from dotnn.elaborate.vocabulary import SETTINGS, Spoken, speak
+from dotnn.operation import shape_text
+from dotnn.spec import Argument, Chain, Parameter, Part, Result, Stage
+from dotnn.spec import Call as CallText
+from dotnn.write import write_type
+from dotnn_grammar.problems import perhaps
+
+Given = Sequence[tuple[str | None, Any, Part]]
+"""Arguments: their names where they have one, their values, their places."""
+
+
+def call(frame: Frame, callee: Any, arguments: Sequence[Argument], at: Part) -> Any:
+    """`callee(arguments)`."""
+    return _apply(frame, callee, _evaluated(frame, arguments), at)
+
+
+def stage(frame: Frame, value: Any, written: Stage, chain: Chain) -> Any:
+    """`value -> stage`."""
+    flow: Given = [(None, value, written.call)]
+    if isinstance(written.call, CallText):
+        callee = expressions.evaluate(frame, written.call.function)
+        given = _evaluated(frame, written.call.arguments, value)
+        if isinstance(callee, Known) and callee.curried and callee.definition.word == "layer":
+            return _apply(frame, bind(frame, callee, given, written.call, written.name), flow, written.call)
+        if isinstance(callee, Primitive | Native) or (
+            isinstance(callee, Known) and not callee.curried and not _owns(callee)
+        ):
+            return _apply(frame, callee, [*flow, *given], written.call)
+        _not_a_stage(frame, callee, written.call, called=True)
+    callee = expressions.evaluate(frame, written.call)
+    if isinstance(callee, Known) and callee.curried and callee.definition.word == "layer":
+        callee = bind(frame, callee, (), written.call, written.name)
+    is_stage = isinstance(callee, Primitive | Native) or (
+        isinstance(callee, Known | Bound)
+        and _definition(callee).word in ("layer", "function", "net")
+        and (isinstance(callee, Bound) or not callee.curried)
+    )
+    if not is_stage:
+        _not_a_stage(frame, callee, written.call, called=False)
+    return _apply(frame, callee, flow, written.call)
+
+
+def _owns(known: Known) -> bool:
+    return known.definition.word in ("net", "layer")
+
+
+def _definition(callee: Known | Bound) -> Any:
+    return callee.known.definition if isinstance(callee, Bound) else callee.definition
+
+
+def _not_a_stage(frame: Frame, callee: Any, part: Part, called: bool) -> None:
+    way = "a chain goes through layers, functions and nets: x -> dense(64) -> relu"
+    if called and isinstance(callee, Bound | Known):
+        way = "it takes no settings here: write its name alone"
+    frame.machine.fail(NotAStage, part, frame.scope, found=kind(callee), way=way)
+
+
+def _evaluated(frame: Frame, arguments: Sequence[Argument], flow: Any = None) -> Given:
+    given: list[tuple[str | None, Any, Part]] = []
+    for argument in arguments:
+        if argument.name == "over":
+            first = flow if flow is not None else next((v for n, v, _ in given if n is None), None)
+            given.append(("over", expressions.over(frame, argument, first), argument))
+        else:
+            given.append((argument.name, expressions.evaluate(frame, argument.value), argument))
+    return given
+
+
+def _apply(frame: Frame, callee: Any, given: Given, at: Part) -> Any:
+    machine = frame.machine
+    match callee:
+        case Primitive():
+            return _primitive(frame, callee, given, at)
+        case Native(name, function):
+            if len(given) != 1 or not isinstance(given[0][1], Tensor):
+                way = f"it takes what it works on: {name}(…)"
+                machine.fail(NotThatKind, at, frame.scope, wanted="one column", found=f"{len(given)} things", way=way)
+            with expressions.computing(frame, at):
+                return function(given[0][1])
+        case Known() if callee.curried:
+            return bind(frame, callee, given, at, None)
+        case Known() if callee.definition.word == "net":
+            return run(frame, callee, {}, machine.instance(callee.name, at, frame.scope), given, at)
+        case Known():
+            return run(frame, callee, {}, None, given, at)
+        case Bound():
+            return run(frame, callee.known, callee.settings, callee.instance, given, at)
+        case Shape() if len(given) == 0:
+            return callee
+    way = "only functions, layers, nets and operations are followed by ( )"
+    return machine.fail(
+        NotThatKind, at, frame.scope, wanted="something that can be called", found=kind(callee), way=way
+    )
+
+
+def _primitive(frame: Frame, primitive: Primitive, given: Given, at: Part) -> Any:
+    machine = frame.machine
+    settings: dict[str, Any] = {}
+    allowed = SETTINGS.get(primitive.name, ())
+    for name, value, part in given:
+        if name is None:
+            continue
+        if name not in allowed:
+            near = perhaps(name, allowed, f"it has: {', '.join(allowed)}" if allowed else "it takes none")
+            callee = f"the operation `{primitive.name}`"
+            machine.fail(UnknownArgument, part, frame.scope, callee=callee, name=name, near=near)
+        if name in settings:
+            machine.fail(GivenTwice, part, frame.scope, name=name)
+        settings[name] = value
+    values = [value for name, value, _ in given if name is None]
+    with expressions.computing(frame, at):
+        noise = lambda dims, bits: machine.random(dims, frame.here or primitive.name, bits)  # noqa: E731
+        return speak(Spoken(machine.tape, primitive.name, values, settings, noise))
+
+
+def bind(frame: Frame, known: Known, given: Given, at: Part, name: str | None) -> Bound:
+    """The first list given: a layer as an instance of its own, an initialiser or schedule with its settings."""
+    definition = known.definition
+    settings = _match(frame, known, definition.settings or (), given, at, "settings")
+    instance = None
+    if definition.word == "layer":
+        if frame.instance is None and frame.known is not None:
+            way = "a function owns no weights: make it a layer"
+            frame.machine.fail(OutOfPlace, at, frame.scope, what=f"the layer `{known.name}`", way=way)
+        instance = frame.machine.instance(frame.part(known.name, name), at, frame.scope)
+    return Bound(known, settings, instance, at)
+
+
+def _match(
+    frame: Frame, known: Known, parameters: Sequence[Parameter], given: Given, at: Part, what: str
+) -> dict[str, Any]:
+    """Each parameter's value: given by place or by name, else its default in the definition's own words."""
+    machine, names = frame.machine, [p.name for p in parameters]
+    callee = f"the {known.definition.word} `{known.name}`"
+    found: dict[str, Any] = {}
+    position = 0
+    for name, value, part in given:
+        if name is None:
+            if position >= len(parameters):
+                takes = f"{len(parameters)} {what}" if parameters else f"no {what}"
+                count = sum(n is None for n, _, _ in given)
+                machine.fail(
+                    TooManyArguments, part, frame.scope, callee=callee, takes=takes, given=count, form=signature(known)
+                )
+            name = names[position]
+            position += 1
+        elif name not in names:
+            near = perhaps(name, names, f"it has: {', '.join(names)}" if names else "it has none")
+            machine.fail(UnknownArgument, part, frame.scope, callee=callee, name=name, near=near)
+        if name in found:
+            machine.fail(GivenTwice, part, frame.scope, name=name)
+        found[name] = value
+    own = Frame(machine, known.scope, frame.path, known, names=dict(found))
+    for parameter in parameters:
+        if parameter.name in found:
+            continue
+        if parameter.default is None:
+            way = f"it is written {signature(known)}"
+            machine.fail(MissingArgument, at, frame.scope, callee=callee, name=parameter.name, way=way)
+        with machine.calling(CallSite(at.span, frame.scope, None)):
+            found[parameter.name] = own.names[parameter.name] = expressions.evaluate(own, parameter.default)
+    return found
+
+
+def signature(known: Known) -> str:
+    """How a definition is called: `dense(units, bias, init)(x)`."""
+    lists = [known.definition.settings, known.definition.inputs]
+    return known.name + "".join(f"({', '.join(p.name for p in one)})" for one in lists if one is not None)
+
+
+def run(
+    caller: Frame, known: Known, settings: Mapping[str, Any], instance: Instance | None, given: Given, at: Part
+) -> Any:
+    """What a definition computes from its last list: its body is built into the graph."""
+    machine, definition = caller.machine, known.definition
+    path = instance.path if instance else caller.here
+    frame = Frame(machine, known.scope, path, known, instance, dict(settings))
+    with _inside(caller, known, path, at):
+        back, free = _arguments(frame, caller, given, at)
+        statements.block(frame, definition.body)
+        results = [_result(frame, result, i) for i, result in enumerate(definition.results)]
+        if not definition.results:
+            results = list(frame.results or ())
+            if not results:
+                way = "end it with `return …`, or name its result in the signature"
+                machine.fail(NoResult, definition, known.scope, callee=f"`{known.name}`", name="return", way=way)
+    returned = tuple(_relabelled(value, back, free) for value in results)
+    return returned[0] if len(returned) == 1 else returned
+
+
+def final_names(
+    caller: Frame, known: Known, settings: Mapping[str, Any], instance: Instance, given: Given, at: Part
+) -> dict[str, Any]:
+    """What the names of an optimizer stand for at its end."""
+    frame = Frame(caller.machine, known.scope, instance.path, known, instance, dict(settings))
+    with _inside(caller, known, instance.path, at):
+        _arguments(frame, caller, given, at)
+        statements.block(frame, known.definition.body)
+    return frame.names
+
+
+@contextmanager
+def _inside(caller: Frame, known: Known, path: str, at: Part) -> Iterator[None]:
+    """While this definition is being built."""
+    machine = caller.machine
+    if machine.within(known):
+        machine.fail(UsesItself, at, caller.scope, name=known.name)
+    place = machine.place(at.span, caller.scope, path)
+    with machine.calling(CallSite(at.span, caller.scope, known)), machine.tape.at(place):
+        yield
+
+
+def _arguments(frame: Frame, caller: Frame, given: Given, at: Part) -> tuple[dict[str, Label], set[Label]]:
+    """Binds what is given to the names of the last list.
+
+    Gives, for each label of the signature, the caller's; and the labels of what came in without a type.
+    """
+    assert frame.known is not None
+    definition = frame.known.definition
+    what = "tensors" if definition.word != "function" else "arguments"
+    names = _match(caller, frame.known, definition.inputs, given, at, what)
+    places = _places(definition.inputs, given, at)
+    back: dict[str, Label] = {}
+    free: set[Label] = set()
+    for parameter in definition.inputs:
+        value = names[parameter.name]
+        if parameter.type is not None:
+            value, labels = _accept(frame, parameter, value, places[parameter.name])
+            back.update(labels)
+        elif isinstance(value, Tensor | Shape):
+            free.update(value.labels)
+        frame.names[parameter.name] = value
+    return back, free
+
+
+def _accept(frame: Frame, parameter: Parameter, value: Any, part: Part) -> tuple[Tensor, dict[str, Label]]:
+    """The argument against its type; a problem with it stands at the caller's place."""
+    assert parameter.type is not None
+    site = frame.machine.calls[-1]
+    if part.span.file != site.span.file:
+        part = parameter
+    return types.accept(frame, parameter.name, parameter.type, value, part)
+
+
+def _places(parameters: Sequence[Parameter], given: Given, at: Part) -> dict[str, Part]:
+    places: dict[str, Part] = {p.name: at for p in parameters}
+    for (name, _, part), parameter in zip(given, parameters, strict=False):
+        places[name or parameter.name] = part
+    return places
+
+
+def _relabelled(value: Any, back: Mapping[str, Label], free: set[Label]) -> Any:
+    """The result with the caller's labels: of dims that came in with an argument; others lose theirs."""
+    if not isinstance(value, Tensor):
+        return value
+    labels = [back[label] if label in back else label if label in free else None for label in value.labels]
+    seen: set[str] = set()
+    for i, label in enumerate(labels):
+        if label in seen:
+            labels[i] = None
+        elif label:
+            seen.add(label)
+    return Tensor(value.value, tuple(labels), value.bound)
+
+
+def _result(frame: Frame, result: Result, number: int) -> Any:
+    machine, definition = frame.machine, frame.known
+    assert definition is not None
+    if result.name is not None and result.name in frame.names:
+        value = frame.names[result.name]
+    elif frame.results is not None and number < len(frame.results):
+        value = frame.results[number]
+    else:
+        way = f"assign it: {result.name} = …" if result.name else "end the definition with `return …`"
+        name = result.name or write_type(result.type)
+        machine.fail(NoResult, result, frame.scope, callee=f"`{definition.name}`", name=name, way=way)
+    if frame.results is not None and len(frame.results) != len(definition.definition.results):
+        left, right = f"{len(definition.definition.results)} results", f"{len(frame.results)} returned"
+        machine.fail(WrongCount, result, frame.scope, left=left, right=right)
+    if not isinstance(value, Tensor):
+        with expressions.computing(frame, result):
+            value = types.tensor(machine.tape, value)
+    return _held(frame, result, value)
+
+
+def _held(frame: Frame, result: Result, value: Tensor) -> Tensor:
+    """A result against the type that the signature promises; sizes that are still open are taken from it."""
+    if result.type.dims is None:
+        return value
+    before = dict(frame.dims)
+    try:
+        made, _ = types.accept(frame, result.name or "the result", result.type, value, result)
+    finally:
+        frame.dims = before
+    labels = tuple(own or promised for own, promised in zip(value.labels, made.labels, strict=True))
+    if any(a != b for a, b in zip(made.dims, value.dims, strict=True)):
+        frame.machine.fail(
+            SizesDiffer, result, frame.scope, name=result.name or "the result", wanted=write_type(result.type),
+            found=shape_text(value.dims), clash="promised here",
+        )  # fmt: skip
+    return Tensor(made.value, labels, value.bound)
+
+
+def shaped(frame: Frame, callee: Known | Bound, shape: Shape, at: Part) -> Any:
+    """`normal(0, 0.1)[32, 32]`: an initialiser or distribution with a shape."""
+    if isinstance(callee, Known):
+        if not callee.curried or callee.definition.word != "function":
+            way = "brackets give a shape to an initialiser (`zeros[b, 10]`) or take part of a tensor"
+            frame.machine.fail(
+                NotThatKind, at, frame.scope, wanted="a tensor or an initialiser", found=kind(callee), way=way
+            )
+        callee = bind(frame, callee, (), at, None)
+    return by_name(frame, callee, shape_facts(frame, shape, at), at)
+
+
+def shape_facts(frame: Frame, shape: Shape, at: Part) -> dict[str, Any]:
+    """What an initialiser may ask for. ``fan_in`` counts what goes into one output, the last dim."""
+    facts: dict[str, Any] = {"shape": shape}
+    if all(isinstance(d, int) for d in shape.dims):
+        fans = [int(d) for d in shape.dims] or [1]
+        size = 1
+        for dim in fans[:-1]:
+            size *= dim
+        facts |= {"fan_in": size if len(fans) > 1 else fans[0], "fan_out": fans[-1]}
+    return facts
+
+
+def by_name(frame: Frame, callee: Bound, facts: Mapping[str, Any], at: Part) -> Any:
+    """A definition run on those of the facts that its last list asks for."""
+    wanted = [p.name for p in callee.known.definition.inputs]
+    for name in wanted:
+        if name not in facts and not any(p.name == name and p.default for p in callee.known.definition.inputs):
+            near = f"here it can ask for: {', '.join(facts)}"
+            callee_text = f"the {callee.known.definition.word} `{callee.known.name}`"
+            frame.machine.fail(MissingArgument, at, frame.scope, callee=callee_text, name=name, way=near)
+    given: Given = [(name, facts[name], at) for name in wanted if name in facts]
+    return run(frame, callee.known, callee.settings, callee.instance, given, at)

@@ -1,0 +1,404 @@
+"""Expressions: each kind of the spec to a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dotnn.elaborate import calls
+from dotnn.elaborate.arithmetic import LabelsDifferError, combine, elementwise, joint, tensor
+from dotnn.elaborate.frame import Frame
+from dotnn.elaborate.problems import (
+    BoundTwice,
+    LabelsClash,
+    Misfit,
+    NoSuchDim,
+    NotAvailable,
+    NotKnownNow,
+    NotThatKind,
+    NotYet,
+    OutOfPlace,
+    UnknownName,
+)
+from dotnn.elaborate.values import Absent, Bound, Interval, Known, Phase, Primitive, Sequence, Shape, Size, Tensor, kind
+from dotnn.graph import Dim
+from dotnn.operation import MisfitError
+from dotnn.spec import (
+    Argument,
+    Binary,
+    Call,
+    Chain,
+    Choose,
+    ColumnOf,
+    Expression,
+    Index,
+    List,
+    Member,
+    Name,
+    Number,
+    Part,
+    Range,
+    Rest,
+    Several,
+    Shifted,
+    Text,
+    Then,
+    Truth,
+    Unary,
+    Until,
+)
+from dotnn_grammar.problems import perhaps
+
+PI = 3.141592653589793
+CONSTANTS = {"pi": PI}
+
+
+def evaluate(frame: Frame, expression: Expression) -> Any:
+    """The value of an expression. Raises ``ProblemError`` at its place."""
+    return _RULES[expression.kind](frame, expression)
+
+
+@contextmanager
+def computing(frame: Frame, part: Part) -> Iterator[None]:
+    """What does not fit inside is a problem at this part."""
+    try:
+        with frame.machine.tape.at(frame.machine.place(part.span, frame.scope, frame.here)):
+            yield
+    except MisfitError as misfit:
+        frame.machine.fail(Misfit, part, frame.scope, why=str(misfit))
+    except LabelsDifferError as clash:
+        frame.machine.fail(LabelsClash, part, frame.scope, first=clash.first, second=clash.second)
+    except ZeroDivisionError:
+        frame.machine.fail(Misfit, part, frame.scope, why="this divides by zero")
+    except OverflowError:
+        frame.machine.fail(Misfit, part, frame.scope, why="this number is too large")
+
+
+# ---- names and numbers
+
+
+def _name(frame: Frame, name: Name) -> Any:
+    word, machine = name.name, frame.machine
+    if word in frame.names:
+        value = frame.names[word]
+        if isinstance(value, Absent):
+            machine.fail(NotAvailable, name, frame.scope, name=word, phase=value.phase)
+        if word in frame.dims and isinstance(value, Tensor):
+            machine.fail(BoundTwice, name, frame.scope, name=word, first="dim", second="tensor")
+        return value
+    if word in frame.dims:
+        return as_number(frame.dims[word])
+    if frame.scope != "std" and word in machine.params:
+        return machine.params[word]
+    if frame.columns is not None and word in frame.columns:
+        return frame.columns[word]
+    if word in CONSTANTS:
+        return CONSTANTS[word]
+    found = machine.library.find(word, frame.scope, frame.known)
+    if found is None:
+        near = {*frame.names, *frame.dims, *machine.library.names(frame.scope), *CONSTANTS, *(frame.columns or ())}
+        if frame.scope != "std":
+            near |= set(machine.params)
+        machine.fail(UnknownName, name, frame.scope, name=word, near=perhaps(word, near, _ways(word)))
+    return found
+
+
+def _ways(word: str) -> str:
+    return f"bind it first: {word} = …; or give it as a setting, a param or a definition of your own"
+
+
+def as_number(dim: Dim) -> Any:
+    return dim if isinstance(dim, int) else Size(dim)
+
+
+def _number(frame: Frame, number: Number) -> Any:
+    return number.value
+
+
+def _text(frame: Frame, text: Text) -> Any:
+    return text.value
+
+
+def _truth(frame: Frame, truth: Truth) -> Any:
+    return truth.value
+
+
+# ---- arithmetic
+
+
+def _binary(frame: Frame, binary: Binary) -> Any:
+    left, right = evaluate(frame, binary.left), evaluate(frame, binary.right)
+    for side, value in ((binary.left, left), (binary.right, right)):
+        if not isinstance(value, Tensor | int | float | str | Size):
+            way = f"give it what it works on: {value.name}(…)" if isinstance(value, Known | Primitive) else ""
+            frame.machine.fail(
+                NotThatKind, side, frame.scope, wanted="a number or a tensor", found=kind(value), way=way
+            )
+    if isinstance(left, Size) or isinstance(right, Size):
+        product = _sizes(binary.operator, left, right)
+        if product is not None:
+            return product
+    with computing(frame, binary):
+        return combine(frame.machine.tape, binary.operator, left, right)
+
+
+def _sizes(operator: str, left: Any, right: Any) -> Size | None:
+    """A product of sizes is a size."""
+    from dotnn.graph import multiply
+
+    dims = [v.dim if isinstance(v, Size) else v for v in (left, right)]
+    if operator != "*" or not all(isinstance(d, str | int) and not isinstance(d, bool) for d in dims):
+        return None
+    made = multiply(dims)
+    return Size(made) if isinstance(made, str) else None
+
+
+def _unary(frame: Frame, unary: Unary) -> Any:
+    value = evaluate(frame, unary.operand)
+    with computing(frame, unary):
+        if unary.operator == "not":
+            if isinstance(value, bool):
+                return not value
+            if isinstance(value, Tensor):
+                return Tensor(frame.machine.tape.add("not", value.value), value.labels)
+            raise MisfitError(f"`not` turns yes and no around, and this is {kind(value)}")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return -value
+        made = tensor(frame.machine.tape, value, joint(value, at_least="i64"))
+        return Tensor(-made.value, made.labels)
+
+
+def _choose(frame: Frame, choose: Choose) -> Any:
+    condition = evaluate(frame, choose.condition)
+    if isinstance(condition, bool):
+        return evaluate(frame, choose.then if condition else choose.otherwise)
+    then, otherwise = evaluate(frame, choose.then), evaluate(frame, choose.otherwise)
+    with computing(frame, choose):
+        if not isinstance(condition, Tensor) or condition.value.dtype != "bool":
+            raise MisfitError(f"`a if c else b` chooses by yes and no, and its condition is {kind(condition)}")
+        tape = frame.machine.tape
+        dtype = joint(then, otherwise)
+        return elementwise(tape, "select", condition, tensor(tape, then, dtype), tensor(tape, otherwise, dtype))
+
+
+# ---- brackets, dots and lists
+
+
+def _index(frame: Frame, index: Index) -> Any:
+    value = evaluate(frame, index.value)
+    if isinstance(value, Known | Bound):
+        return calls.shaped(frame, value, _shape(frame, index.items), index)
+    if not isinstance(value, Tensor):
+        frame.machine.fail(NotThatKind, index.value, frame.scope, wanted="a tensor", found=kind(value))
+    items = [None if isinstance(item, Rest) else _item(frame, value, item) for item in index.items]
+    with computing(frame, index):
+        if len(items) == 1 and isinstance(items[0], Tensor):
+            where = tensor(frame.machine.tape, items[0], "i64")
+            size = value.dims[0] if value.rank else 0
+            if isinstance(size, int) and where.bound is not None and where.bound > size:
+                raise MisfitError(f"rows up to {where.bound - 1} are asked for, and there are {size} (0 to {size - 1})")
+            made = frame.machine.tape.add("gather", value.value, where.value)
+            return Tensor(made, (*where.labels, *value.labels[1:]))
+        return _cut(value, items)
+
+
+def _item(frame: Frame, value: Tensor, item: Expression) -> Any:
+    if isinstance(item, Name) and item.name in frame.dims and item.name not in frame.names:
+        way = (
+            "an index equation sums and reorders dims by their names; `fold`, `sum(…, over = …)` and `@` are there now"
+        )
+        frame.machine.fail(NotYet, item, frame.scope, what="an index equation", way=way)
+    if isinstance(item, Range):
+        return _range(frame, item)
+    found = evaluate(frame, item)
+    if isinstance(found, Tensor | Interval) or (isinstance(found, int) and not isinstance(found, bool)):
+        return found
+    return frame.machine.fail(NotThatKind, item, frame.scope, wanted="a place or a range", found=kind(found))
+
+
+def _cut(value: Tensor, items: list[Any]) -> Tensor:
+    """Slices: one item a dim from the first; `...` (None) skips to the last ones."""
+    if None in items:
+        gap = items.index(None)
+        items = [
+            *items[:gap],
+            *[Interval(0, d) for d in value.dims[gap : value.rank - len(items) + gap + 1]],
+            *items[gap + 1 :],
+        ]
+    if len(items) > value.rank:
+        raise MisfitError(f"{len(items)} places are given, and {value.value.type} has {value.rank} dims")
+    made, dims, labels = value.value, [], []
+    for axis, item in enumerate(items):
+        here = value.dims[axis]
+        if isinstance(item, Tensor):
+            raise MisfitError("a tensor of places stands alone in the brackets: table[token]")
+        one = isinstance(item, int)
+        start, stop = (item, item + 1) if isinstance(item, int) else (item.start, item.stop)
+        if stop != here or start != 0:
+            if not isinstance(stop, int):
+                raise MisfitError(
+                    f"a part of dim {here} cannot be taken up to {stop}, which is known only when the graph runs"
+                )
+            made = made.tape.add("slice", made, axis=axis, start=start, stop=stop)
+        if not one:
+            dims.append(made.dims[axis])
+            labels.append(value.labels[axis])
+    dims.extend(value.dims[len(items) :])
+    labels.extend(value.labels[len(items) :])
+    return Tensor(made.reshape(dims), tuple(labels))
+
+
+def _shape(frame: Frame, items: tuple[Expression, ...]) -> Shape:
+    from dotnn.elaborate.types import size_of
+
+    dims: list[Dim] = []
+    labels: list[str | None] = []
+    for item in items:
+        if isinstance(item, Rest):
+            if frame.rest is None:
+                frame.machine.fail(
+                    OutOfPlace, item, frame.scope, what="`...`", way="nothing in the signature is written `...`"
+                )
+            dims.extend(frame.rest.dims)
+            labels.extend(frame.rest.labels)
+            continue
+        value = evaluate(frame, item) if isinstance(item, Name) else None
+        if isinstance(value, Shape):
+            dims.extend(value.dims)
+            labels.extend(value.labels)
+            continue
+        dims.append(size_of(frame, item, "a size in a shape"))
+        labels.append(item.name if isinstance(item, Name) and item.name in frame.dims else None)
+    return Shape(tuple(dims), tuple(labels))
+
+
+def _member(frame: Frame, member: Member) -> Any:
+    value = evaluate(frame, member.value)
+    if member.name == "T" and isinstance(value, Tensor) and value.rank >= 2:
+        *first, a, b = value.labels
+        return Tensor(value.value.T, (*first, b, a))
+    way = "`.T` is a matrix with its last two dims swapped; a result of training (`val.error`) stands in `stop` and `keep`"
+    return frame.machine.fail(OutOfPlace, member, frame.scope, what=f"`.{member.name}` of {kind(value)}", way=way)
+
+
+def _list(frame: Frame, written: List) -> Any:
+    if any(item.name for item in written.items):
+        way = "write the sizes alone"
+        frame.machine.fail(NotYet, written, frame.scope, what="a list with names (`[part = 3, head]`)", way=way)
+    return _shape(frame, tuple(item.value for item in written.items))
+
+
+def _several(frame: Frame, several: Several) -> Any:
+    return tuple(evaluate(frame, item) for item in several.items)
+
+
+def _range(frame: Frame, written: Range) -> Any:
+    from dotnn.elaborate.types import size_of
+
+    start = size_of(frame, written.start, "the start of a range")
+    stop = size_of(frame, written.stop, "the end of a range")
+    if not isinstance(start, int):
+        frame.machine.fail(NotKnownNow, written.start, frame.scope, what="the start of a range", way="write a number")
+    if isinstance(stop, int) and stop < start:
+        frame.machine.fail(
+            Misfit, written, frame.scope, why=f"{start}..{stop} runs backwards", way="a..b goes up, without b"
+        )
+    return Interval(start, stop)
+
+
+def _rest(frame: Frame, rest: Rest) -> Any:
+    way = "`...` stands for dims, in a type or in brackets"
+    return frame.machine.fail(OutOfPlace, rest, frame.scope, what="`...`", way=way)
+
+
+# ---- calls and chains
+
+
+def _call(frame: Frame, call: Call) -> Any:
+    return calls.call(frame, evaluate(frame, call.function), call.arguments, call)
+
+
+def _chain(frame: Frame, chain: Chain) -> Any:
+    value = evaluate(frame, chain.start)
+    for stage in chain.stages:
+        value = calls.stage(frame, value, stage, chain)
+    return value
+
+
+def over(frame: Frame, argument: Argument, first: Any) -> tuple[int, ...]:
+    """The dims that `over = …` names, counted from the last (-1), of the tensor that the call works on."""
+    items = argument.value.items if isinstance(argument.value, Several) else (argument.value,)
+    axes: list[int] = []
+    for item in items:
+        if isinstance(item, Name) and isinstance(first, Tensor) and item.name in first.labels:
+            axes.append(first.labels.index(item.name) - first.rank)
+            continue
+        if isinstance(item, Name) and item.name in frame.dims and item.name not in frame.names:
+            dims = (
+                ", ".join(label or str(d) for label, d in zip(first.labels, first.dims, strict=True))
+                if isinstance(first, Tensor)
+                else "none"
+            )
+            frame.machine.fail(NoSuchDim, item, frame.scope, tensor="this", name=item.name, dims=f"[{dims}]")
+        value = evaluate(frame, item)
+        for axis in value if isinstance(value, tuple) else (value,):
+            if not isinstance(axis, int) or isinstance(axis, bool):
+                way = "name a dim (over = t), several (over = (h, w)), or count from the last (over = -1)"
+                frame.machine.fail(NotThatKind, item, frame.scope, wanted="a dim", found=kind(axis), way=way)
+            axes.append(axis)
+    return tuple(axes)
+
+
+# ---- schedules, columns
+
+
+def _then(frame: Frame, then: Then) -> Any:
+    phases: list[Phase] = []
+    for part in then.phases:
+        value = evaluate(frame, part)
+        phases.extend(value.phases if isinstance(value, Sequence) else [Phase(value)])
+    return Sequence(tuple(phases))
+
+
+def _until(frame: Frame, until: Until) -> Any:
+    count = evaluate(frame, until.count)
+    if not isinstance(count, int) or isinstance(count, bool) or until.unit not in ("epoch", "step"):
+        way = "write `until epoch 10` or `until step 500`"
+        frame.machine.fail(NotThatKind, until.count, frame.scope, wanted="a whole number", found=kind(count), way=way)
+    return Sequence((Phase(evaluate(frame, until.value), until.unit, count),))
+
+
+def _shifted(frame: Frame, shifted: Shifted) -> Any:
+    way = "it comes with texts and their windows"
+    return frame.machine.fail(NotYet, shifted, frame.scope, what="`shifted by`", way=way)
+
+
+def _column(frame: Frame, column: ColumnOf) -> Any:
+    if frame.columns is not None and frame.columns.raw is not None:
+        return frame.columns.raw(column)
+    way = "columns of a table are named in the `data` block"
+    return frame.machine.fail(OutOfPlace, column, frame.scope, what="a column of the table", way=way)
+
+
+_RULES: dict[str, Callable[[Frame, Any], Any]] = {
+    "name": _name,
+    "number": _number,
+    "text": _text,
+    "truth": _truth,
+    "call": _call,
+    "rest": _rest,
+    "index": _index,
+    "member": _member,
+    "unary": _unary,
+    "binary": _binary,
+    "choose": _choose,
+    "range": _range,
+    "list": _list,
+    "several": _several,
+    "chain": _chain,
+    "until": _until,
+    "then": _then,
+    "shifted": _shifted,
+    "column": _column,
+}

@@ -1,0 +1,66 @@
+"""Where a name leads: the user's definitions, the standard library (text, read when it is first needed), operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+from dotnn.elaborate.values import Known, Primitive
+from dotnn.elaborate.vocabulary import PRIMITIVES
+from dotnn.read import read_definitions
+from dotnn.spec import Definition
+from dotnn_grammar.source import Source
+
+STD = "std"
+USER = "user"
+
+
+@cache
+def standard_names() -> tuple[str, ...]:
+    """Every name that the standard library defines: each is a file of that name."""
+    folder = resources.files("dotnn") / "std"
+    return tuple(sorted(entry.name[: -len(".nn")] for entry in folder.iterdir() if entry.name.endswith(".nn")))
+
+
+@cache
+def standard_text(name: str) -> Source | None:
+    """The file of the standard library that defines ``name``."""
+    if name not in standard_names():
+        return None
+    return Source(name=f"std/{name}.nn", text=(resources.files("dotnn") / "std" / f"{name}.nn").read_text("utf-8"))
+
+
+@cache
+def standard(name: str) -> Known | None:
+    source = standard_text(name)
+    if source is None:
+        return None
+    found = next((d for d in read_definitions(source) if d.name == name), None)
+    return Known(found, STD) if found else None
+
+
+class Library:
+    """The definitions that a spec can use."""
+
+    def __init__(self, definitions: Iterable[Definition] = ()) -> None:
+        self.user = {d.name: Known(d, USER) for d in definitions}
+
+    def find(self, name: str, scope: str, inside: Known | None = None) -> Known | Primitive | None:
+        """What ``name`` means to text of that scope. Inside its own definition a name means what it shadows."""
+        within = inside.name if inside else None
+        if scope == USER and name in self.user and not (inside and inside.scope == USER and within == name):
+            return self.user[name]
+        if not (inside and inside.scope == STD and within == name):
+            known = standard(name)
+            if known:
+                return known
+        return Primitive(name) if name in PRIMITIVES else None
+
+    def names(self, scope: str) -> set[str]:
+        """Every name that `find` knows."""
+        return {*(self.user if scope == USER else ()), *standard_names(), *PRIMITIVES}
+
+    def shadowed(self) -> list[Known]:
+        """The user's definitions that take the name of one of the standard library's."""
+        return [known for name, known in self.user.items() if name in standard_names()]

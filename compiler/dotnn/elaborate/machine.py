@@ -1,0 +1,147 @@
+"""The machine that a net is built on: a tape, a phase, the instances that own weights, and the way back to the user's line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn
+
+from dotnn.elaborate.library import STD, Library
+from dotnn.elaborate.problems import TooLarge
+from dotnn.elaborate.values import Instance, Known, Label, Tensor
+from dotnn.graph import At, Dim, Type
+from dotnn.spec import Part
+from dotnn.tape import Tape, Value
+from dotnn_grammar.problems import Note, Problem
+from dotnn_grammar.source import Span
+
+PhaseName = Literal["train", "eval", "predict", "init"]
+
+MOST_LAYERS = 100_000
+MOST_NODES = 1_000_000
+MOST_SIZE = 2**31
+DEEPEST = 64
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call on the way to what is being built: where it is written, in whose text, and what it calls."""
+
+    span: Span
+    scope: str
+    known: Known | None
+
+
+@dataclass
+class Machine:
+    """What is shared by everything that is built into one graph."""
+
+    tape: Tape
+    phase: PhaseName
+    library: Library
+    params: dict[str, Any] = field(default_factory=dict)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    """What is learned, by path, in the order in which the net names it."""
+    successors: dict[str, Tensor] = field(default_factory=dict)
+    """By the path of a state: the value that it has after this step."""
+    calls: list[Call] = field(default_factory=list)
+    noise: tuple[Value, Value] | None = None
+    """Key and step of the generator, once something random is used."""
+    uses: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def training(self) -> bool:
+        return self.phase in ("train", "init")
+
+    # ---- places
+
+    def place(self, span: Span, scope: str, path: str) -> At:
+        """The user's line that ``span`` belongs to."""
+        mine = self.users_span(span, scope)
+        return At(file=mine.file, line=mine.line, part=path)
+
+    def users_span(self, span: Span, scope: str) -> Span:
+        """``span`` itself in the user's text; the innermost call of the user's that led to it in the library's."""
+        if scope != STD:
+            return span
+        return next((call.span for call in reversed(self.calls) if call.scope != STD), span)
+
+    def fail(self, problem: type[Problem], part: Part | Span, scope: str, **facts: Any) -> NoReturn:
+        """Raises the problem at the user's line, with a note where the library's text is the place."""
+        span = part.span if isinstance(part, Part) else part
+        mine = self.users_span(span, scope)
+        notes = [] if mine is span else [Note(span=span, text="in the standard library, which is used here")]
+        raise problem(span=mine, notes=(*facts.pop("notes", ()), *notes), **facts).error()
+
+    @contextmanager
+    def calling(self, call: Call) -> Iterator[None]:
+        if len(self.calls) >= DEEPEST:
+            self.fail(
+                TooLarge,
+                call.span,
+                call.scope,
+                what="definitions inside definitions",
+                count=str(DEEPEST + 1),
+                limit=str(DEEPEST),
+            )
+        self.calls.append(call)
+        try:
+            yield
+        finally:
+            self.calls.pop()
+
+    def within(self, known: Known) -> bool:
+        """Whether this definition is being built already."""
+        return any(c.known and (c.known.name, c.known.scope) == (known.name, known.scope) for c in self.calls)
+
+    # ---- what owns weights
+
+    def instance(self, path: str, part: Part, scope: str) -> Instance:
+        if path not in self.instances:
+            if len(self.instances) >= MOST_LAYERS:
+                self.fail(
+                    TooLarge, part, scope, what="layers", count=f"{len(self.instances) + 1:,}", limit=f"{MOST_LAYERS:,}"
+                )
+            self.instances[path] = Instance(path)
+        return self.instances[path]
+
+    def cell(
+        self, path: str, dims: tuple[Dim, ...], labels: tuple[Label, ...], learned: bool, start: Callable[[], Value]
+    ) -> Tensor:
+        """A weight (``learned``) or state: an input of the graph, or in the phase `init` its first value."""
+        if self.phase == "init":
+            value = start().cast("f32").expand(dims)
+            self.tape.output(path, value, "state")
+        else:
+            value = self.tape.input(path, Type(dtype="f32", dims=dims), "state", learned=learned)
+        made = Tensor(value, labels)
+        if learned:
+            self.weights[path] = made
+        return made
+
+    def random(self, dims: tuple[Dim, ...], path: str, bits: int) -> Value:
+        """Uniform numbers in [0, 1) that no other place draws."""
+        noise = self._generator()
+        number = self.uses[path] = self.uses.get(path, -1) + 1
+        use = f"{path}#{number}"
+        return self.tape.add("random", *noise, dims=dims, use=use, bits=bits)
+
+    def _generator(self) -> tuple[Value, Value]:
+        if self.noise is None:
+            if self.phase == "init":
+                seed = self.tape.input("seed", Type(dtype="i64"), "seed")
+                self.noise = (self.tape.add("derive_key", seed), self.tape.literal(0, "i64"))
+            else:
+                key = self.tape.input("key", Type(dtype="u64"), "state")
+                self.noise = (key, self.clock())
+        return self.noise
+
+    def give_key(self) -> None:
+        """In the phase `init`: the generator's key is a state."""
+        self.tape.output("key", self._generator()[0], "state")
+
+    def clock(self) -> Value:
+        """How many steps have been made: an input of the train graph."""
+        return self.tape.values.get("step") or self.tape.input("step", Type(dtype="i64"), "state")

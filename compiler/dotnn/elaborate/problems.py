@@ -1,0 +1,218 @@
+"""What can be wrong with the meaning of a spec. Codes B…"""
+
+from __future__ import annotations
+
+from dotnn_grammar.problems import Problem
+
+
+class UnknownName(Problem):
+    code = "B001"
+    title = "there is nothing called `{name}` here"
+    label = "not known"
+    help = "{near}"
+    name: str
+    near: str
+
+
+class NotThatKind(Problem):
+    code = "B002"
+    title = "{wanted} is needed here, and this is {found}"
+    label = "this is {found}"
+    help = "{way}"
+    wanted: str
+    found: str
+    way: str = ""
+
+
+class Misfit(Problem):
+    code = "B003"
+    title = "{why}"
+    label = "while computing this"
+    help = "{way}"
+    why: str
+    way: str = ""
+
+
+class UnknownArgument(Problem):
+    code = "B004"
+    title = "{callee} has no setting called `{name}`"
+    label = "not one of its settings"
+    help = "{near}"
+    callee: str
+    name: str
+    near: str
+
+
+class MissingArgument(Problem):
+    code = "B005"
+    title = "{callee} needs `{name}`"
+    label = "`{name}` is not given here"
+    help = "{way}"
+    callee: str
+    name: str
+    way: str
+
+
+class TooManyArguments(Problem):
+    code = "B006"
+    title = "{callee} takes {takes}, and {given} are given"
+    label = "too many"
+    help = "it is written {form}"
+    callee: str
+    takes: str
+    given: int
+    form: str
+
+
+class GivenTwice(Problem):
+    code = "B007"
+    title = "`{name}` is given twice"
+    label = "once more here"
+    help = "leave one of them out"
+    name: str
+
+
+class SizesDiffer(Problem):
+    code = "B008"
+    title = "`{name}` must be {wanted}, and this is {found}"
+    label = "{clash}"
+    help = "{way}"
+    name: str
+    wanted: str
+    found: str
+    clash: str
+    way: str = ""
+
+
+class NotAStage(Problem):
+    code = "B009"
+    title = "{found} cannot stand in a chain"
+    label = "not a layer, function or net"
+    help = "{way}"
+    found: str
+    way: str
+
+
+class NotKnownNow(Problem):
+    code = "B010"
+    title = "{what} must be known before the net runs"
+    label = "this depends on what the net computes"
+    help = "{way}"
+    what: str
+    way: str
+
+
+class RequireFailed(Problem):
+    code = "B011"
+    title = "{message}"
+    label = "this asks for something that its definition refuses"
+    message: str
+
+
+class LabelsClash(Problem):
+    code = "B012"
+    title = "dim `{first}` meets dim `{second}`"
+    label = "these two are aligned, and their names differ"
+    help = "bring them into one order, or give both the same name"
+    first: str
+    second: str
+
+
+class NoSuchDim(Problem):
+    code = "B013"
+    title = "{tensor} has no dim `{name}`"
+    label = "no such dim"
+    help = "its dims are {dims}"
+    tensor: str
+    name: str
+    dims: str
+
+
+class WrongCount(Problem):
+    code = "B014"
+    title = "{left} on the left, {right} on the right"
+    label = "{left} here"
+    help = "give as many names as there are values"
+    left: str
+    right: str
+
+
+class UsesItself(Problem):
+    code = "B015"
+    title = "`{name}` is used to define itself"
+    label = "this leads back to where it began"
+    help = "a net has no recursion; `repeat` writes a part out several times"
+    name: str
+
+
+class NoResult(Problem):
+    code = "B016"
+    title = "{callee} ends without its result `{name}`"
+    label = "`{name}` is promised here"
+    help = "{way}"
+    callee: str
+    name: str
+    way: str
+
+
+class BoundTwice(Problem):
+    code = "B017"
+    title = "`{name}` is a {first} already"
+    label = "and becomes a {second} here"
+    help = "give one of them another name"
+    name: str
+    first: str
+    second: str
+
+
+class OutOfPlace(Problem):
+    code = "B018"
+    title = "{what} cannot stand here"
+    label = "out of place"
+    help = "{way}"
+    what: str
+    way: str
+
+
+class NotYet(Problem):
+    code = "B019"
+    title = "{what}: not in this version"
+    label = "known, but not built yet"
+    help = "{way}"
+    what: str
+    way: str
+
+
+class TooLarge(Problem):
+    code = "B020"
+    title = "{what}: {count} is more than the limit of {limit}"
+    label = "this makes it so large"
+    help = "is a number too high? A spec is counted before it is built, so that it cannot fill the memory"
+    what: str
+    count: str
+    limit: str
+
+
+class NotAvailable(Problem):
+    code = "B021"
+    title = "`{name}` is bound in one branch only"
+    label = "used here, but {phase} it does not exist"
+    help = "bind it in both branches of `when training {{ … }} else {{ … }}`"
+    name: str
+    phase: str
+
+
+class DoesNotLearn(Problem):
+    code = "B022"
+    title = "there is nothing to learn: the loss does not depend on any weight"
+    label = "computed without the net"
+    help = "{way}"
+    way: str
+
+
+class StateOutside(Problem):
+    code = "B023"
+    title = "the state `{name}` changes only while training"
+    label = "written outside of `when training`"
+    help = "put this line into `when training {{ … }}`"
+    name: str

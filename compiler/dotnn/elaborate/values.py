@@ -1,0 +1,168 @@
+"""What a name can stand for while a net is built: numbers known now, tensors known when the graph runs, definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dotnn.graph import Dim
+from dotnn.spec import Definition, Part
+from dotnn.tape import Value
+
+Label = str | None
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A value of the graph. Each dim may have a label, by which it is aligned with others.
+
+    ``bound``: whole numbers that are known to lie in 0 up to but without it.
+    """
+
+    value: Value
+    labels: tuple[Label, ...]
+    bound: int | None = None
+
+    @property
+    def dims(self) -> tuple[Dim, ...]:
+        return self.value.dims
+
+    @property
+    def rank(self) -> int:
+        return len(self.value.dims)
+
+
+def plain(value: Value) -> Tensor:
+    """A tensor whose dims have no labels."""
+    return Tensor(value, (None,) * value.type.rank)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size that is known when the graph runs, used as a number (`b`)."""
+
+    dim: str
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Dims, as an initialiser gets them."""
+
+    dims: tuple[Dim, ...]
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """`a..b`, known now; None stands for an end left open."""
+
+    start: int
+    stop: Dim
+
+
+@dataclass(frozen=True)
+class Known:
+    """A definition and whose words it uses: the user's file (`user`) or the standard library (`std`)."""
+
+    definition: Definition
+    scope: str
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def curried(self) -> bool:
+        """Two lists: settings first, then the rest."""
+        return self.definition.settings is not None
+
+
+@dataclass
+class Instance:
+    """One place where a layer stands, or a net: it owns its weights and states, and is shared by all who call it."""
+
+    path: str
+    cells: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A name that is bound in the other branch of `when training` alone."""
+
+    name: str
+    phase: str
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A definition with its settings given: a layer ready for its tensor, an initialiser for its shape, a schedule."""
+
+    known: Known
+    settings: Mapping[str, Any]
+    instance: Instance | None
+    at: Part
+    """Where it was written."""
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """An operation, by the name that the language has for it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Native:
+    """A word that only one place knows, as `standardise` in a `data` block: a function from one tensor to one."""
+
+    name: str
+    function: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of a schedule: a value or schedule, and how many steps it lasts (None: to the end)."""
+
+    value: Any
+    unit: str | None = None
+    lasts: int | None = None
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """`a then b then c`."""
+
+    phases: tuple[Phase, ...]
+
+
+def kind(value: Any) -> str:
+    """What a value is, in the user's words."""
+    match value:
+        case Tensor():
+            return "a tensor"
+        case bool():
+            return "yes or no"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case Size():
+            return "a size"
+        case Shape():
+            return "a shape"
+        case Interval():
+            return "a range"
+        case Known(definition):
+            return f"the {definition.word} `{definition.name}`"
+        case Bound(known):
+            return f"the {known.definition.word} `{known.name}`"
+        case Primitive(name):
+            return f"the operation `{name}`"
+        case Native(name):
+            return f"`{name}`"
+        case Sequence() | Phase():
+            return "a schedule"
+        case tuple():
+            return f"{len(value)} things"
+    return "something else"

@@ -1,0 +1,216 @@
+"""What the lines of a train block settle before anything runs: params, the length of training, when to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from dotnn.elaborate import expressions
+from dotnn.elaborate.frame import Frame
+from dotnn.elaborate.library import USER, Library
+from dotnn.elaborate.machine import Machine
+from dotnn.elaborate.problems import NotThatKind
+from dotnn.elaborate.values import Tensor, kind
+from dotnn.program import AnswerPlan, Figure, Patience, Plan, RawColumn, Reached, Watch
+from dotnn.read import read_text
+from dotnn.spec import Binary, Data, Expression, Keep, Member, Name, Part, Spec, Stop, Train
+from dotnn.tape import Tape
+from dotnn_grammar.problems import Problem, ProblemError, perhaps
+from dotnn_grammar.source import Source
+
+
+class NoSuchParam(Problem):
+    code = "B060"
+    title = "there is no param called `{name}` in {file}"
+    help = "{near}"
+    name: str
+    file: str
+    near: str
+
+
+class NotAValue(Problem):
+    code = "B061"
+    title = "`--set {name}={text}`: that is no value"
+    help = "give a number, a text in quotes, yes or no"
+    name: str
+    text: str
+
+
+class ParamComputes(Problem):
+    code = "B062"
+    title = "the param `{name}` must be known before the net runs"
+    label = "this is {found}"
+    help = "a param is a number, yes or no, or a text"
+    name: str
+    found: str
+
+
+class NothingToTrain(Problem):
+    code = "B063"
+    title = "{file} has no `train` block"
+    help = "say what is learned from what: train NET on DATA {{ loss …, optimizer …, batch …, epochs … }}"
+    file: str
+
+
+class UnknownBlock(Problem):
+    code = "B064"
+    title = "there is no {what} called `{name}`"
+    label = "not in this file"
+    help = "{near}"
+    what: str
+    name: str
+    near: str
+
+
+class NoSuchFigure(Problem):
+    code = "B065"
+    title = "`{name}` is nothing that a run measures"
+    label = "not known"
+    help = "{near}"
+    name: str
+    near: str
+
+
+class NoSuchSplit(Problem):
+    code = "B066"
+    title = "there is no `{name}` to watch: the data has no such part"
+    label = "this needs rows that training does not see"
+    help = "{way}"
+    name: str
+    way: str
+
+
+class NotACondition(Problem):
+    code = "B067"
+    title = "`stop when` does not understand this"
+    label = "not a condition of its kind"
+    help = "write `stop when val.error has not fallen for 5 epochs`, or `stop when val.error < 1%`"
+
+
+Named = TypeVar("Named", Data, Train)
+
+
+def params_of(spec: Spec, values: Mapping[str, str]) -> dict[str, Any]:
+    """The params, those of ``values`` (`--set`) in place of the spec's own. Raises ``ProblemError``."""
+    names = [param.name for param in spec.params]
+    for name in values:
+        if name not in names:
+            near = perhaps(name, names, f"its params are: {', '.join(names)}" if names else "it has none")
+            raise NoSuchParam(name=name, file=spec.file, near=near).error()
+    frame = scratch(spec, {})
+    for param in spec.params:
+        text = values.get(param.name)
+        expression = param.value if text is None else _parsed(param.name, text)
+        value = expressions.evaluate(frame, expression)
+        if not isinstance(value, bool | int | float | str):
+            raise ParamComputes(span=param.span, name=param.name, found=kind(value)).error()
+        frame.machine.params[param.name] = value
+    return frame.machine.params
+
+
+def _parsed(name: str, text: str) -> Expression:
+    try:
+        return read_text(Source(name="--set", text=f"param {name} = {text}\n")).params[0].value
+    except (ProblemError, IndexError):
+        raise NotAValue(name=name, text=text).error() from None
+
+
+def scratch(spec: Spec, params: dict[str, Any]) -> Frame:
+    """A frame in which a line of a train block that is known before the net runs can be worked out."""
+    return Frame(Machine(Tape("scratch"), "predict", Library(spec.definitions), params), USER, "")
+
+
+def choose(blocks: Sequence[Named], name: str | None, what: str, at: Part | None, file: str) -> Named:
+    """The block of that name, or the only one. Raises ``ProblemError``."""
+    if not blocks and what == "train block":
+        raise NothingToTrain(file=file).error()
+    names = [block_name(block) for block in blocks]
+    if name is None:
+        return blocks[0]
+    if name not in names:
+        near = perhaps(name, names, f"there are: {', '.join(names)}" if names else f"define one: {what.split()[0]} …")
+        raise UnknownBlock(span=at.span if at else None, what=what, name=name, near=near).error()
+    return blocks[names.index(name)]
+
+
+def block_name(block: Data | Train) -> str:
+    """The name by which a block is asked for: a train block's is its net's, else its data's."""
+    return block.name if isinstance(block, Data) else block.name or block.data
+
+
+# ---- the plan
+
+
+def plan_of(spec: Spec, train: Train, params: dict[str, Any], splits: Sequence[str], figures: Sequence[Figure]) -> Plan:
+    """How training goes. Raises ``ProblemError``."""
+    frame = scratch(spec, params)
+    return Plan(
+        batch=_count(frame, train.batch, "the batch"),
+        epochs=None if train.epochs is None else _count(frame, train.epochs, "the number of epochs"),
+        steps=None if train.steps is None else _count(frame, train.steps, "the number of steps"),
+        seed=train.seed,
+        stop=() if train.stop is None else (_stop(frame, train.stop, splits, figures),),
+        keep=None if train.keep is None else _keep(train.keep, splits, figures),
+    )
+
+
+def _count(frame: Frame, expression: Expression, what: str) -> int:
+    value = expressions.evaluate(frame, expression)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        found = str(value) if isinstance(value, int | float) else kind(value)
+        frame.machine.fail(NotThatKind, expression, USER, wanted=f"a whole number above 0 for {what}", found=found)
+    return value
+
+
+def _stop(frame: Frame, stop: Stop, splits: Sequence[str], figures: Sequence[Figure]) -> Patience | Reached:
+    if stop.patience is not None:
+        return Patience(watch=_watch(stop.watch, splits, figures), epochs=stop.patience)
+    match stop.watch:
+        case Binary(operator="<" | "<=" | ">" | ">=" as operator, left=left, right=right):
+            bound = expressions.evaluate(frame, right)
+            if isinstance(bound, Tensor | bool) or not isinstance(bound, int | float):
+                frame.machine.fail(NotThatKind, right, USER, wanted="a number", found=kind(bound))
+            return Reached(watch=_watch(left, splits, figures), operator=operator, bound=float(bound))
+    raise NotACondition(span=stop.watch.span).error()
+
+
+def _watch(expression: Expression, splits: Sequence[str], figures: Sequence[Figure]) -> Watch:
+    match expression:
+        case Member(value=Name(name=split), name=figure):
+            return _known_watch(expression, split, figure, splits, figures)
+    raise NotACondition(span=expression.span).error()
+
+
+def _keep(keep: Keep, splits: Sequence[str], figures: Sequence[Figure]) -> Watch:
+    return _known_watch(keep, keep.split, keep.figure, splits, figures)
+
+
+def _known_watch(part: Part, split: str, figure: str, splits: Sequence[str], figures: Sequence[Figure]) -> Watch:
+    if split == "test":
+        way = "the test rows are met once, at the end; watch `val`, and give it a share in `split`"
+        raise NoSuchSplit(span=part.span, name="test", way=way).error()
+    if split not in splits:
+        way = f"give it a share: split train 80%, {split} 20%" if split == "val" else f"there are: {', '.join(splits)}"
+        raise NoSuchSplit(span=part.span, name=split, way=way).error()
+    names = [f.name for f in figures]
+    if figure not in names:
+        raise NoSuchFigure(
+            span=part.span, name=figure, near=perhaps(figure, names, f"there are: {', '.join(names)}")
+        ).error()
+    return Watch(split=split, figure=figure)
+
+
+def answer_plan(train: Train, raws: Mapping[str, RawColumn], has_shares: bool) -> AnswerPlan | None:
+    """What predictions are called: by the classes of the answer's column. Raises ``ProblemError``."""
+    answer = train.answer
+    if answer is None:
+        return None
+    raw = raws.get(answer.column) if answer.column else None
+    if answer.column and raw is None:
+        near = perhaps(answer.column, raws, f"the columns in use are: {', '.join(raws)}")
+        raise UnknownBlock(span=answer.span, what="column", name=answer.column, near=near).error()
+    return AnswerPlan(
+        column=answer.column, classes=raw.classes if raw else None, shares="shares" if has_shares else None
+    )

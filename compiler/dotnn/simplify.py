@@ -1,0 +1,310 @@
+"""Simplify: a graph with the same results in fewer passes over memory.
+
+Each rule rewrites one operation, looking at what it reads. Rules keep every result as it is, or the same but for rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from dotnn.graph import FLOATS, Attribute, Graph, Node, Output
+from dotnn.operation import broadcast
+from dotnn.tape import Tape, Value
+
+BROADCASTING = frozenset(
+    (
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "pow",
+        "maximum",
+        "minimum",
+        "mod",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "and",
+        "or",
+        "select",
+    )
+)
+"""Operations that align their inputs by themselves."""
+
+
+def simplify(graph: Graph) -> Graph:
+    """The graph rewritten by the rules, until they change nothing; without what no output needs."""
+    for _ in range(8):
+        after = _prune(_rewrite(graph))
+        if after.nodes == graph.nodes:
+            return after
+        graph = after
+    return graph
+
+
+def only(graph: Graph, outputs: Mapping[str, str]) -> Graph:
+    """What these values need: a graph with them as outputs, under the given names."""
+    wanted = tuple(Output(name=name, value=value, role="output") for name, value in outputs.items())
+    return _prune(graph.model_copy(update={"outputs": wanted}))
+
+
+def _prune(graph: Graph) -> Graph:
+    """Without operations and inputs that no output needs."""
+    needed = {output.value for output in graph.outputs}
+    kept: list[Node] = []
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+            kept.append(node)
+    inputs = tuple(i for i in graph.inputs if i.name in needed)
+    return graph.model_copy(update={"inputs": inputs, "nodes": tuple(reversed(kept))})
+
+
+def _rewrite(graph: Graph) -> Graph:
+    tape = Tape(graph.name)
+    known: dict[str, Value] = {}
+    nodes = {node.name: node for node in graph.nodes}
+    for fed in graph.inputs:
+        tape.inputs.append(fed)
+        tape.values[fed.name] = known[fed.name] = Value(tape, fed.name, fed.type)
+    view = View(tape)
+    for node in graph.nodes:
+        inputs = [known[name] for name in node.inputs]
+        with tape.at(node.at):
+            made = view.apply(node.op, inputs, node.attributes)
+        assert made.type == nodes[node.name].type, (node, made)
+        known[node.name] = made
+    for output in graph.outputs:
+        tape.output(output.name, known[output.value], output.role)
+    return tape.graph()
+
+
+class View:
+    """What a rule sees: the value that an operation would give, and how its inputs were made."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.made: dict[str, Node] = {}
+
+    def apply(self, op: str, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value:
+        rule = RULES.get(op)
+        found = rule(self, inputs, attributes) if rule else None
+        if found is None and op in BROADCASTING:
+            found = self._unexpanded(op, inputs)
+        if found is None:
+            found = self.tape.add(op, *inputs, **attributes)
+        for node in self.tape.nodes[len(self.made) :]:
+            self.made[node.name] = node
+        return found
+
+    def node(self, value: Value) -> Node | None:
+        """The operation that made a value; None for an input."""
+        for node in self.tape.nodes[len(self.made) :]:
+            self.made[node.name] = node
+        return self.made.get(value.name)
+
+    def of(self, value: Value, op: str) -> Node | None:
+        node = self.node(value)
+        return node if node and node.op == op else None
+
+    def input(self, node: Node, number: int = 0) -> Value:
+        return self.tape.values[node.inputs[number]]
+
+    def number(self, value: Value) -> float | None:
+        """The number, where the value is one known now."""
+        node = self.of(value, "literal")
+        found = node.attributes["value"] if node else None
+        return found if isinstance(found, int | float) else None
+
+    def scalar(self, value: Value) -> bool:
+        return value.type.rank == 0
+
+    def _unexpanded(self, op: str, inputs: list[Value]) -> Value | None:
+        """An elementwise operation need not have its inputs repeated, where the others have the full dims."""
+        narrow = [self._before_expand(v) for v in inputs]
+        dims = broadcast(*(v.dims for v in inputs))
+        for i, value in enumerate(inputs):
+            if narrow[i] is value:
+                continue
+            others = [narrow[j] if j < i else v for j, v in enumerate(inputs) if j != i]
+            if broadcast(*(v.dims for v in others), narrow[i].dims) != dims:
+                narrow[i] = value
+        return self.apply(op, narrow, {}) if narrow != inputs else None
+
+    def _before_expand(self, value: Value) -> Value:
+        node = self.of(value, "expand")
+        return self.input(node) if node else value
+
+
+Rule = Callable[[View, list[Value], Mapping[str, Attribute]], Value | None]
+
+
+# ---- arithmetic with 0 and 1
+
+
+def _add(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value | None:
+    a, b = inputs
+    if view.number(b) == 0 and a.dims == broadcast(a.dims, b.dims):
+        return a
+    if view.number(a) == 0 and b.dims == broadcast(a.dims, b.dims):
+        return b
+    minus = view.of(b, "neg")
+    if minus:
+        return view.apply("sub", [a, view.input(minus)], {})
+    return _literals(view, "add", a, b)
+
+
+def _sub(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value | None:
+    a, b = inputs
+    if view.number(b) == 0:
+        return a
+    minus = view.of(b, "neg")
+    if minus:
+        return view.apply("add", [a, view.input(minus)], {})
+    return _literals(view, "sub", a, b)
+
+
+def _mul(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value | None:
+    a, b = inputs
+    for x, k in ((a, b), (b, a)):
+        if view.number(k) == 1:
+            return x
+        if view.number(k) == -1:
+            return view.apply("neg", [x], {})
+    folded = _literals(view, "mul", a, b)
+    if folded is not None:
+        return folded
+    return _scalars_first(view, a, b)
+
+
+def _div(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value | None:
+    a, b = inputs
+    if view.number(b) == 1:
+        return a
+    if a.dtype in FLOATS and view.scalar(b) and not view.scalar(a):
+        # (s * x) / t = x * (s / t): one pass less, where s and t are single numbers.
+        for x, s in _scaled(view, a):
+            return view.apply("mul", [x, view.apply("div", [s, b], {})], {})
+    return _literals(view, "div", a, b)
+
+
+def _scaled(view: View, value: Value) -> list[tuple[Value, Value]]:
+    """``value`` as (x, s) where it is x * s with a single number s."""
+    node = view.of(value, "mul")
+    if not node or value.dtype not in FLOATS:
+        return []
+    a, b = view.input(node, 0), view.input(node, 1)
+    if view.scalar(b) and not view.scalar(a):
+        return [(a, b)]
+    if view.scalar(a) and not view.scalar(b):
+        return [(b, a)]
+    return []
+
+
+def _scalars_first(view: View, a: Value, b: Value) -> Value | None:
+    """(x * s) * t = x * (s * t): single numbers are taken together before they meet a tensor."""
+    for tensor, t in ((a, b), (b, a)):
+        if view.scalar(t) and not view.scalar(tensor):
+            for x, s in _scaled(view, tensor):
+                return view.apply("mul", [x, view.apply("mul", [s, t], {})], {})
+    return None
+
+
+def _literals(view: View, op: str, a: Value, b: Value) -> Value | None:
+    """Arithmetic of numbers known now, in the precision of the graph: exact rules of IEEE, so the same everywhere."""
+    x, y = view.number(a), view.number(b)
+    if x is None or y is None or a.dtype not in ("f32", "f64"):
+        return None
+    import numpy as np
+
+    kind = np.float32 if a.dtype == "f32" else np.float64
+    with np.errstate(all="ignore"):
+        p, q = kind(x), kind(y)
+        result = p + q if op == "add" else p - q if op == "sub" else p * q if op == "mul" else p / q
+    return view.tape.literal(float(result), a.dtype) if np.isfinite(result) else None
+
+
+def _neg(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value | None:
+    minus = view.of(inputs[0], "neg")
+    if minus:
+        return view.input(minus)
+    number = view.number(inputs[0])
+    if number is not None and inputs[0].dtype in ("f32", "f64"):
+        return view.tape.literal(-number, inputs[0].dtype)
+    for x, s in _scaled(view, inputs[0]):
+        return view.apply("mul", [x, view.apply("neg", [s], {})], {})
+    return None
+
+
+# ---- comparisons
+
+
+def _gt(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value | None:
+    """x > 0 is max(x, 0) > 0: the backward pass then needs the result alone, and x can be forgotten."""
+    a, b = inputs
+    if view.number(b) != 0:
+        return None
+    kept = view.tape.find("maximum", a, b)
+    return view.tape.add("gt", kept, b) if kept else None
+
+
+# ---- moving numbers
+
+
+def _reshape(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
+    dims = attributes["dims"]
+    if inputs[0].dims == dims:
+        return inputs[0]
+    before = view.of(inputs[0], "reshape")
+    return view.apply("reshape", [view.input(before)], attributes) if before else None
+
+
+def _expand(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
+    if inputs[0].dims == attributes["dims"]:
+        return inputs[0]
+    before = view.of(inputs[0], "expand")
+    return view.apply("expand", [view.input(before)], attributes) if before else None
+
+
+def _transpose(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
+    order = attributes["order"]
+    assert isinstance(order, tuple)
+    if order == tuple(range(len(order))):
+        return inputs[0]
+    before = view.of(inputs[0], "transpose")
+    if not before:
+        return None
+    first = before.attributes["order"]
+    assert isinstance(first, tuple)
+    return view.apply("transpose", [view.input(before)], {"order": tuple(first[int(i)] for i in order)})
+
+
+def _cast(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
+    return inputs[0] if inputs[0].dtype == attributes["dtype"] else None
+
+
+def _sum(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
+    """The sum over the places of what was placed is what was placed."""
+    placed = view.of(inputs[0], "place")
+    if not placed or attributes["axes"] != (inputs[0].type.rank - 1,):
+        return None
+    x = view.input(placed)
+    return view.apply("reshape", [x], {"dims": (*x.dims, 1)}) if attributes["keep"] else x
+
+
+RULES: dict[str, Rule] = {
+    "add": _add,
+    "sub": _sub,
+    "mul": _mul,
+    "div": _div,
+    "neg": _neg,
+    "gt": _gt,
+    "reshape": _reshape,
+    "expand": _expand,
+    "transpose": _transpose,
+    "cast": _cast,
+    "sum": _sum,
+}

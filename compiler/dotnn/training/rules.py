@@ -1,0 +1,82 @@
+"""When to stop, and which epoch's weights to keep: the `stop when` and `keep best` lines of a train block."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+
+from dotnn.program import Patience, Plan, Program, Reached, Watch
+
+Figures = Mapping[str, float]
+Splits = Mapping[str, Figures]
+"""The figures of each split: ``{"val": {"loss": 0.3, "error": 0.02}}``."""
+
+COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def watched(splits: Splits, watch: Watch) -> float:
+    """The watched figure, NaN where it is not known."""
+    return splits.get(watch.split, {}).get(watch.figure, math.nan)
+
+
+class Best:
+    """The best value of a watched figure so far: the lowest loss or error, the highest of a metric.
+
+    ``tie``: a figure of the same split that decides between equals by its lowest value. On a small split the error has
+    few values, and among epochs with the same error the least surprised one is the better.
+    """
+
+    def __init__(self, watch: Watch, highest: bool = False, tie: str | None = None) -> None:
+        self.watch = watch
+        self.sign = -1.0 if highest else 1.0
+        self.tie = Watch(split=watch.split, figure=tie) if tie else None
+        self.value = (math.nan, math.inf)
+        self.epoch = 0
+
+    def improves(self, splits: Splits, epoch: int) -> bool:
+        """Whether this epoch is better than every one before; remembers it where it is."""
+        value = self.sign * watched(splits, self.watch)
+        if math.isnan(value):
+            return False
+        tie = watched(splits, self.tie) if self.tie else math.inf
+        ranked = (value, math.inf if math.isnan(tie) else tie)
+        better = math.isnan(self.value[0]) or ranked < self.value
+        if better:
+            self.value, self.epoch = ranked, epoch
+        return better
+
+
+class Rules:
+    """The stop rules of a plan, asked once at the end of each epoch."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.reached = [rule for rule in plan.stop if isinstance(rule, Reached)]
+        self.patience = [(rule, Best(rule.watch)) for rule in plan.stop if isinstance(rule, Patience)]
+
+    def stop(self, splits: Splits, epoch: int) -> str | None:
+        """Why training ends after this epoch, in words; None where it goes on."""
+        reasons = []
+        for patient, lowest in self.patience:
+            lowest.improves(splits, epoch)
+            if epoch - lowest.epoch >= patient.epochs:
+                name = f"{patient.watch.split}.{patient.watch.figure}"
+                reasons.append(f"{name} has not fallen for {many(patient.epochs, 'epoch')}")
+        for goal in self.reached:
+            if COMPARE[goal.operator](watched(splits, goal.watch), goal.bound):
+                reasons.append(f"{goal.watch.split}.{goal.watch.figure} {goal.operator} {goal.bound:g}")
+        return " and ".join(reasons) or None
+
+
+def keeper(program: Program) -> Best | None:
+    """What `keep best` watches, if the plan has it."""
+    watch = program.plan.keep
+    if watch is None:
+        return None
+    roles = {figure.name: figure.role for figure in program.figures}
+    return Best(watch, highest=roles.get(watch.figure) == "metric", tie="loss")
+
+
+def many(count: int, word: str) -> str:
+    """``1 epoch``, ``1,257 rows``."""
+    return f"{count:,} {word}" + ("" if count == 1 else "s")

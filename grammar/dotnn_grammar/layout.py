@@ -1,0 +1,304 @@
+"""Between characters and grammar: newlines that end a statement, and words that mean something only where they stand.
+
+`data` is a declaration as the first word of a line of the file and a name everywhere else; `where` is a name at the
+start of an expression and a word after one. This is decided here, in one pass with one token of foresight, so that
+the grammar stays free of context.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Literal
+
+from lark import Token
+
+from dotnn_grammar.problems import Problem, ProblemError
+from dotnn_grammar.source import Span
+
+Context = Literal["file", "data", "train", "body"]
+
+RESERVED = ("and", "or", "not", "if", "else", "for", "in", "as", "return", "weight", "state", "repeat", "when")
+RESERVED += ("scan", "require", "yes", "no")
+DECLARATIONS = ("use", "param", "data", "function", "layer", "net", "optimizer", "train", "claim")
+DATA_WORDS = ("source", "test", "split", "seed", "window", "augment", "on")
+TRAIN_WORDS = (
+    "loss",
+    "error",
+    "metric",
+    "answer",
+    "optimizer",
+    "batch",
+    "epochs",
+    "steps",
+    "seed",
+    "precision",
+    "clip",
+)
+TRAIN_WORDS += ("accumulate", "freeze", "rate", "decay", "stop", "start", "keep", "every", "step")
+
+FIRST: dict[Context, tuple[str, ...]] = {"file": DECLARATIONS, "data": DATA_WORDS, "train": TRAIN_WORDS, "body": ()}
+
+KEPT = ("FUNCTION", "LAYER", "NET", "OPTIMIZER")
+"""Declarations whose first word stays in the tree."""
+
+MID_WORDS = {"then": "_THEN", "until": "_UNTIL"}
+
+OPERANDS = ("NAME", "NUMBER", "PERCENT", "STRING", "RPAR", "RSQB", "YES", "NO", "STAR")
+"""After these an expression may be complete: a name that follows can only be a word."""
+
+LITERALS = ("NAME", "NUMBER", "PERCENT", "STRING")
+
+CONTINUES = ("COMMA", "EQUAL", "COLON", "TILDE", "ADD", "MINUS", "MULTIPLY", "POWER", "COMPARE", "LESS", "AND", "OR")
+CONTINUES += ("NOT", "_ARROW", "_RANGE")
+"""After these the statement goes on, whatever the newline says."""
+
+CLOSES = {"(": ")", "[": "]", "{": "}"}
+
+MAX_DEPTH = 64
+MAX_TOKEN = 64 * 1024
+
+LATER = {
+    "scan": ("a layer that steps through time", "write the few steps out, or use `repeat`"),
+    "claim": ("a claim", "leave it out for now, or state the figure as a `metric`"),
+    "derived": ("data made from other data", "write a second `data` block with its own file"),
+    "window": ("windows of a long text or series", "cut the rows beforehand, so that each row is one example"),
+    "augment": ("altered copies of the rows", "put the altered rows into the file"),
+    "on": ("a policy for bad rows", "take the bad rows out of the file: each is named with its line"),
+    "precision": ("a choice of precision", "leave it out: numbers are 32-bit reals"),
+    "accumulate": ("adding up the gradients of several batches", "use a larger `batch`"),
+    "freeze": ("freezing a part of the net", "leave it out: every weight is learned"),
+    "rate": ("another rate for a part of the net", "leave it out: every weight has the optimizer's rate"),
+    "start": ("starting from an earlier run", "leave it out: training starts from new weights"),
+    "every": ("several objectives that take turns", "give the block one `loss`, one `optimizer` and one `batch`"),
+    "step": ("several objectives that take turns", "give the block one `loss`, one `optimizer` and one `batch`"),
+    "shifted": ("a column shifted along its row", "put the shifted column into the file"),
+}
+"""What the language has but this version has not: what it is called, and what to do instead."""
+
+
+class NotYet(Problem):
+    code = "G020"
+    title = "{what}: not in this version"
+    label = "the language has this word, dotnn does not do it yet"
+    help = "{instead}"
+    what: str
+    instead: str
+
+
+class TooDeep(Problem):
+    code = "G031"
+    title = "brackets are nested more than {most} deep"
+    label = "this one is too deep"
+    help = "give an inner part a name on a line of its own"
+    most: int
+
+
+class TooLong(Problem):
+    code = "G032"
+    title = "this word or number is longer than {most} characters"
+    label = "it starts here"
+    help = "put long texts into a data file"
+    most: int
+
+
+def span_of(token: Token, file: str) -> Span:
+    line, column = token.line or 1, token.column or 1
+    return Span(
+        file=file,
+        line=line,
+        column=column,
+        end_line=token.end_line or line,
+        end_column=token.end_column or column + len(token),
+    )
+
+
+class Layout:
+    """Turns the tokens of one file into those that the grammar expects; keeps what messages need to know."""
+
+    def __init__(self, tokens: Iterator[Token], file: str) -> None:
+        self.file = file
+        self.open: list[Token] = []
+        """Brackets that are open, innermost last."""
+        self.contexts: list[Context] = ["file"]
+        """What each open `{` holds, outermost first."""
+        self.statement: list[Token] = []
+        """The statement under way, as it was given to the parser."""
+        self.ended: list[Token] = []
+        """The statement before that, or the part of it before a `{`."""
+        self.problems: list[Problem] = []
+        """What this version has not, left out of the tokens."""
+        self._lines = _lines(tokens, file)
+        self._ahead: deque[Token] = deque()
+        self._inside: Context = "body"
+        self._closer: Token | None = None
+
+    def closed_by(self, token: Token) -> bool:
+        """Whether ``token`` was the last to close a bracket."""
+        return self._closer is token
+
+    def next_is(self, type: str) -> bool:
+        """Whether the next token has this type, newlines apart."""
+        return self._followed_by((type,)) or (self._followed_by(("_NL",)) and self._followed_by((type,), 1))
+
+    def __iter__(self) -> Iterator[Token]:
+        held: Token | None = None
+        last: Token | None = None
+        while (token := self._next()) is not None:
+            if token.type == "_NL":
+                held = token
+                if self.statement:
+                    self.ended, self.statement = self.statement, []
+                continue
+            token = self._retype(token)
+            if self._is_later(token):
+                continue
+            if held is not None and last is not None and last.type != "LBRACE" and token.type != "RBRACE":
+                yield held
+            held, last = None, token
+            self._nest(token)
+            yield token
+
+    def _peek(self, place: int = 0) -> Token | None:
+        """The token at ``place`` after this one; a newline that ends the statement counts as one."""
+        while len(self._ahead) <= place:
+            token = next(self._lines, None)
+            if token is None:
+                return None
+            self._ahead.append(token)
+        return self._ahead[place]
+
+    def _next(self) -> Token | None:
+        token = self._peek()
+        if token is not None:
+            self._ahead.popleft()
+        return token
+
+    def _followed_by(self, types: tuple[str, ...], place: int = 0) -> bool:
+        ahead = self._peek(place)
+        return ahead is not None and ahead.type in types
+
+    # ---- words
+
+    def _retype(self, token: Token) -> Token:
+        if token.type == "MULTIPLY" and token == "*" and self._is_pattern():
+            return token.update(type="STAR")
+        if token.type != "NAME":
+            return token
+        context: Context = self.contexts[-1] if not self.open or self.open[-1] == "{" else "body"
+        if not self.statement:
+            return self._first(token, context)
+        last = self.statement[-1]
+        if last.type == "_UNTIL" or (last.type == "_TRAIN" and token == "on" and self._followed_by(("NAME",))):
+            return token.update(type="WORD")
+        if last.type in OPERANDS:
+            return token.update(type=MID_WORDS.get(token, "WORD"))
+        if token in ("column", "columns") and self.contexts[-1] == "data" and self._followed_by(("NAME", "STRING")):
+            return token.update(type="_" + token.upper())
+        in_setting = self.statement[0].type == "SETTING" and context != "body"
+        if in_setting and last.type in ("SETTING", "WORD", "COMMA") and self._followed_by(LITERALS):
+            return token.update(type="WORD")
+        return token
+
+    def _first(self, token: Token, context: Context) -> Token:
+        """The first word of a line."""
+        if context == "file":
+            return self._declaration(token)
+        if context == "body":
+            return token
+        if token in FIRST[context] or not self._followed_by(("EQUAL", "COMMA", "LSQB")):
+            return token.update(type="SETTING")
+        return token
+
+    def _declaration(self, token: Token) -> Token:
+        if token not in DECLARATIONS:
+            return token
+        inside: dict[str, Context] = {"data": "data", "train": "train"}
+        self._inside = inside.get(token, "body")
+        kept = token.upper()
+        return token.update(type=kept if kept in KEPT else "_" + kept)
+
+    def _is_pattern(self) -> bool:
+        """`*` in `*.W` or `encoder.*` is not a product, and may end a line."""
+        if not self.statement or self.statement[0].type != "SETTING":
+            return False
+        return self.statement[-1].type in ("FOR", "DOT")
+
+    # ---- brackets
+
+    def _nest(self, token: Token) -> None:
+        """Notes the brackets and the statement that are under way."""
+        self.statement.append(token)
+        if token.type in ("LPAR", "LSQB", "LBRACE"):
+            self.open.append(token)
+            if len(self.open) > MAX_DEPTH:
+                raise TooDeep(span=span_of(token, self.file), most=MAX_DEPTH).error()
+        if token.type == "LBRACE":
+            self.contexts.append(self._inside if len(self.contexts) == 1 else "body")
+            self.ended, self.statement = self.statement[:-1], []
+        if token.type in ("RPAR", "RSQB", "RBRACE") and self.open and CLOSES[self.open[-1]] == token:
+            self.open.pop()
+            self._closer = token
+            if token.type == "RBRACE":
+                self.contexts.pop()
+
+    # ---- what this version has not
+
+    def _is_later(self, token: Token) -> bool:
+        """Notes a word of later versions and leaves its statement out, so that the rest of the file is still read."""
+        first = not self.statement
+        word = str(token)
+        if word == "data" and first and self._followed_by(("EQUAL",), 1):
+            word = "derived"
+        known = (
+            (token.type in ("_CLAIM", "_DATA", "SETTING") and first)
+            or (token.type == "NAME" and word == "scan")
+            or (token.type == "WORD" and word == "shifted")
+        )
+        if not known or word not in LATER:
+            return False
+        what, instead = LATER[word]
+        self.problems.append(NotYet(span=span_of(token, self.file), what=what, instead=instead))
+        if not first:
+            raise ProblemError(self.problems)
+        self._skip()
+        return True
+
+    def _skip(self) -> None:
+        """Passes over the rest of the statement, its block included."""
+        depth = 0
+        while (ahead := self._peek()) is not None:
+            if depth == 0 and ahead.type in ("_NL", "RBRACE"):
+                return
+            depth += {"LBRACE": 1, "RBRACE": -1}.get(ahead.type, 0)
+            self._next()
+
+
+def _lines(tokens: Iterator[Token], file: str) -> Iterator[Token]:
+    """The tokens with those newlines only that end a statement (not inside `(` and `[`, after an operator, …)."""
+    held: Token | None = None
+    last: Token | None = None
+    brackets: list[str] = []
+    for token in tokens:
+        if len(token) > MAX_TOKEN:
+            where = span_of(token, file).model_copy(update={"end_column": (token.column or 1) + 1})
+            raise TooLong(span=where, most=MAX_TOKEN).error()
+        if token.type == "_NL":
+            inside = bool(brackets) and brackets[-1] != "{"
+            if not inside or token == ";":
+                held = held or token
+            continue
+        # The `*` of `encoder.*` is no product and may end a line.
+        star = token == "*" and last is not None and last.type == "DOT"
+        goes_on = last is None or last.type in CONTINUES or token.type in ("_ARROW", "ELSE")
+        if held is not None and not goes_on:
+            yield held
+        held, last = None, token.update(type="STAR") if star else token
+        if token.type in ("LPAR", "LSQB", "LBRACE"):
+            brackets.append(str(token))
+        elif token.type in ("RPAR", "RSQB") and brackets and brackets[-1] != "{":
+            brackets.pop()
+        elif token.type == "RBRACE":
+            while brackets and brackets.pop() != "{":
+                pass
+        yield token
