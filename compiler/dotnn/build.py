@@ -95,7 +95,9 @@ class Builder:
 
     def start(self, phase: PhaseName) -> Phase:
         """A phase in which the net has been applied to the data, and the names of the block are bound."""
-        machine = Machine(Tape(phase), phase, self.library, dict(self.params))
+        folder = self.spec.file.rpartition("/")[0]
+        prefix = f"{folder}/" if folder else ""
+        machine = Machine(Tape(phase), phase, self.library, dict(self.params), prefix)
         columns = Columns(machine, self.block, self.fit)
         frame = Frame(machine, USER, "", columns=columns)
         frame.dims[BATCH] = BATCH
@@ -176,7 +178,11 @@ class Builder:
         """`seed`, `epoch`, `n` -> the order of the rows in that epoch."""
         tape = Tape("order")
         whole = Type(dtype="i64")
-        seed, epoch, count = tape.input("seed", whole, "seed"), tape.input("epoch", whole, "seed"), tape.input("n", whole, "seed")
+        seed, epoch, count = (
+            tape.input("seed", whole, "seed"),
+            tape.input("epoch", whole, "seed"),
+            tape.input("n", whole, "seed"),
+        )
         tape.output("order", tape.add("shuffle", tape.add("derive_key", seed), epoch, count), "output")
         return tape.graph()
 
@@ -247,5 +253,3 @@ def raw_columns(phases: list[Phase], read_by_net: set[str]) -> tuple[dict[str, R
         spans |= phase.columns.spans
     ordered = {n: raws[n].model_copy(update={"role": "data" if n in read_by_net else "label"}) for n in raws}
     return ordered, spans
-
-

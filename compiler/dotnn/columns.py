@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dotnn.data import SourceTable, find_classes, open_source
 from dotnn.elaborate import types
+from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.expressions import computing, evaluate
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.machine import Machine
@@ -107,7 +108,7 @@ class Columns:
             self._making.pop()
         with computing(frame, column):
             if not isinstance(made, Tensor):
-                made = plain(types.tensor(self.machine.tape, made).value.expand((BATCH,)))
+                made = plain(tensor(self.machine.tape, made).value.expand((BATCH,)))
             return self._formed(frame, column, made)
 
     def _input(self, column: Column, written: ColumnOf, count: int) -> Tensor:
@@ -150,7 +151,7 @@ class Columns:
     def _standardise(self, x: Tensor) -> Tensor:
         """(x - mean) / spread, both of the training split, for each number of a row."""
         tape = self.machine.tape
-        graph = only(tape.graph(), {"x": types.tensor(tape, x, "f32").value.name})
+        graph = only(tape.graph(), {"x": tensor(tape, x, "f32").value.name})
         means, spreads = self.fit(graph)
         dims = x.dims[1:]
         mean = tape.add("array", values=means, dims=dims, dtype="f32")

@@ -17,10 +17,11 @@ from dotnn.data import Dataset, check_sample, load
 from dotnn.differentiate import differentiate
 from dotnn.elaborate.library import standard_names, standard_text
 from dotnn.fit import fitted_on
-from dotnn.graph import Graph, dump
+from dotnn.graph import Graph
 from dotnn.plan import answer_plan, block_name, choose, params_of, plan_of
 from dotnn.program import Figure, Program, RawColumn
 from dotnn.read import read_file
+from dotnn.read.stored import NotStored, read_json
 from dotnn.simplify import simplify
 from dotnn.spec import Spec, Train
 from dotnn.update import slots, update
@@ -117,7 +118,10 @@ class Job:
     def figures(self) -> tuple[Figure, ...]:
         lines = [("loss", self.train.loss.value)] + ([("error", self.train.error.value)] if self.train.error else [])
         metrics = [Figure(name=m.name, role="metric", text=write_expression(m.value)) for m in self.train.metrics]
-        return (*(Figure.model_validate({"name": n, "role": n, "text": write_expression(e)}) for n, e in lines), *metrics)
+        return (
+            *(Figure.model_validate({"name": n, "role": n, "text": write_expression(e)}) for n, e in lines),
+            *metrics,
+        )
 
     def program(self, after: str = PASSES[-1]) -> tuple[Program, Dataset]:
         """The whole way: what the spec says, its data, its graphs."""
@@ -134,7 +138,7 @@ class Job:
             dotnn=__version__,
             name=block_name(self.train),
             spec=Path(self.spec.file).name,
-            sha256=hashlib.sha256(dump(self.spec).encode()).hexdigest(),
+            sha256=hashlib.sha256(write_spec(self.spec).encode()).hexdigest(),
             data=self.train.data,
             inputs=tuple(raws.values()),
             outputs=tuple(draft[-1].outputs),
@@ -215,8 +219,10 @@ def parameters(graph: Graph) -> int:
 
 def _read(path: Path) -> tuple[Spec, dict[str, Source], str]:
     if path.suffix == ".json":
-        spec = read_json(path)
-        return spec, {}, write_spec(spec)
+        stored = read_json(path)
+        if not isinstance(stored, Spec):
+            raise NotStored(file=str(path), why="it is a program, and a spec is needed here").error()
+        return stored, {}, write_spec(stored)
     spec, sources = read_file(path)
     own = [source.text for name, source in sources.items() if name != spec.file]
     return spec, sources, "".join([sources[spec.file].text, *(f"\n# ---- used\n{text}" for text in own)])

@@ -162,7 +162,7 @@ class Graph(BaseModel):
 
     def types(self) -> dict[str, Type]:
         """The type of every value by its name."""
-        return {part.name: part.type for part in (*self.inputs, *self.nodes)}
+        return {fed.name: fed.type for fed in self.inputs} | {node.name: node.type for node in self.nodes}
 
     def output(self, name: str) -> Output:
         return next(o for o in self.outputs if o.name == name)

@@ -231,6 +231,9 @@ def _neg(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value |
     minus = view.of(inputs[0], "neg")
     if minus:
         return view.input(minus)
+    wide = view.of(inputs[0], "expand")
+    if wide:
+        return view.apply("expand", [view.apply("neg", [view.input(wide)], {})], wide.attributes)
     number = view.number(inputs[0])
     if number is not None and inputs[0].dtype in ("f32", "f64"):
         return view.tape.literal(-number, inputs[0].dtype)
@@ -259,14 +262,28 @@ def _reshape(view: View, inputs: list[Value], attributes: Mapping[str, Attribute
     if inputs[0].dims == dims:
         return inputs[0]
     before = view.of(inputs[0], "reshape")
-    return view.apply("reshape", [view.input(before)], attributes) if before else None
+    if before:
+        return view.apply("reshape", [view.input(before)], attributes)
+    for fold in ("sum", "mean", "max", "min"):
+        kept = view.of(inputs[0], fold)
+        if kept and kept.attributes["keep"]:
+            x, axes = view.input(kept), kept.attributes["axes"]
+            assert isinstance(axes, tuple)
+            if dims == tuple(d for i, d in enumerate(x.dims) if i not in axes):
+                return view.apply(fold, [x], {"axes": axes, "keep": False})
+    return None
 
 
 def _expand(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
     if inputs[0].dims == attributes["dims"]:
         return inputs[0]
     before = view.of(inputs[0], "expand")
-    return view.apply("expand", [view.input(before)], attributes) if before else None
+    if before:
+        return view.apply("expand", [view.input(before)], attributes)
+    moved = view.of(inputs[0], "reshape")
+    if moved and view.scalar(view.input(moved)):
+        return view.apply("expand", [view.input(moved)], attributes)
+    return None
 
 
 def _transpose(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:

@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dotnn.differentiate import GRADIENT
-from dotnn.elaborate import calls, expressions, types
+from dotnn.elaborate import calls, expressions
+from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import NotKnownNow, NotThatKind
@@ -83,9 +84,7 @@ def update(graph: Graph, machine: Machine, train: Train, steps: int, epoch: int)
                 tape.output(f"{fed.name}.next", successors.get(fed.name, tape.values[fed.name]), "state")
         tape.output("norm", norm, "norm")
         rate = next(iter(settings.values()), None)
-        tape.output(
-            "rate", types.tensor(tape, rate if isinstance(rate, Tensor | int | float) else 0.0, "f32").value, "rate"
-        )
+        tape.output("rate", tensor(tape, rate if isinstance(rate, Tensor | int | float) else 0.0, "f32").value, "rate")
         loss = values["loss"]
         tape.output("finite", tape.add("and", _is_finite(loss), _is_finite(norm)), "finite")
     return tape.graph()
@@ -160,16 +159,16 @@ def _step(
     final = calls.final_names(frame, optimizer.known, own, Instance(path), given, train.optimizer)
     new = {name: machine.successors[name].value for name in machine.successors if name not in before}
     if machine.phase != "init":
-        new[path] = types.tensor(machine.tape, final[inputs[0].name], "f32").value.expand(weight.dims)
+        new[path] = tensor(machine.tape, final[inputs[0].name], "f32").value.expand(weight.dims)
     return new
 
 
 def settings_step(frame: Frame) -> Tensor:
-    """`step` inside an optimizer: a real number that counts from 1."""
+    """`step` inside an optimizer: a number that counts from 1, in double precision, for `1 - b^step` to be exact enough."""
     machine = frame.machine
     if machine.phase == "init":
-        return plain(machine.tape.literal(1.0))
-    return plain((machine.clock() + 1).cast("f32"))
+        return plain(machine.tape.literal(1.0, "f64"))
+    return plain((machine.clock() + 1).cast("f64"))
 
 
 # ---- schedules
@@ -196,11 +195,11 @@ def _phases(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, p
     length = lasts if lasts is not None else max(clock.steps - start, 1)
     tape = clock.step.tape
     after = _first(frame, rest, start + length, clock, part) if rest else None
-    mine = _value(frame, first.value, plain((clock.step - start).cast("f32")), length, after, part)
+    mine = _value(frame, first.value, plain((clock.step - start).cast("f64")), length, after, part)
     if not rest:
         return mine
     others = _phases(frame, rest, start + length, clock, part)
-    here, there = types.tensor(tape, mine, "f32").value, types.tensor(tape, others, "f32").value
+    here, there = tensor(tape, mine, "f64").value, tensor(tape, others, "f64").value
     return plain(tape.add("select", clock.step <= start + length, here, there))
 
 
@@ -209,7 +208,7 @@ def _first(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, pa
     lasts = _lasts(frame, phases[0], clock, part)
     length = lasts if lasts is not None else max(clock.steps - start, 1)
     after = _first(frame, phases[1:], start + length, clock, part) if phases[1:] else None
-    return _value(frame, phases[0].value, plain(clock.step.tape.literal(1.0)), length, after, part)
+    return _value(frame, phases[0].value, plain(clock.step.tape.literal(1.0, "f64")), length, after, part)
 
 
 def _lasts(frame: Frame, phase: Phase, clock: Clock, part: Part) -> int | None:

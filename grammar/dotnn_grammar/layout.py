@@ -18,11 +18,25 @@ from dotnn_grammar.source import Span
 
 Context = Literal["file", "data", "train", "body"]
 
-RESERVED = ("and", "or", "not", "if", "else", "for", "in", "as", "return", "weight", "state", "repeat", "when")
+RESERVED: tuple[str, ...] = (
+    "and",
+    "or",
+    "not",
+    "if",
+    "else",
+    "for",
+    "in",
+    "as",
+    "return",
+    "weight",
+    "state",
+    "repeat",
+    "when",
+)
 RESERVED += ("scan", "require", "yes", "no")
 DECLARATIONS = ("use", "param", "data", "function", "layer", "net", "optimizer", "train", "claim")
 DATA_WORDS = ("source", "test", "split", "seed", "window", "augment", "on")
-TRAIN_WORDS = (
+TRAIN_WORDS: tuple[str, ...] = (
     "loss",
     "error",
     "metric",
@@ -49,7 +63,20 @@ OPERANDS = ("NAME", "NUMBER", "PERCENT", "STRING", "RPAR", "RSQB", "YES", "NO", 
 
 LITERALS = ("NAME", "NUMBER", "PERCENT", "STRING")
 
-CONTINUES = ("COMMA", "EQUAL", "COLON", "TILDE", "ADD", "MINUS", "MULTIPLY", "POWER", "COMPARE", "LESS", "AND", "OR")
+CONTINUES: tuple[str, ...] = (
+    "COMMA",
+    "EQUAL",
+    "COLON",
+    "TILDE",
+    "ADD",
+    "MINUS",
+    "MULTIPLY",
+    "POWER",
+    "COMPARE",
+    "LESS",
+    "AND",
+    "OR",
+)
 CONTINUES += ("NOT", "_ARROW", "_RANGE")
 """After these the statement goes on, whatever the newline says."""
 

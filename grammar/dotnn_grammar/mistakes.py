@@ -403,7 +403,7 @@ def _declaration(at: Scene) -> Problem | None:
         advice = f"`{word}` stands inside a definition: `layer NAME(…)(…) {{ … }}`"
     else:
         otherwise = "a declaration starts with " + ", ".join(f"`{w}`" for w in DECLARATIONS[:-2]) + " or `train`"
-        inner = [c for c in ("data", "train") if word in FIRST[c]]  # type: ignore[index]
+        inner = [c for c in ("data", "train") if word in FIRST[c]]
         if inner:
             otherwise = f"`{word}` stands inside a {inner[0]} block"
         advice = FOREIGN.get(str(word)) or perhaps(str(word), DECLARATIONS, otherwise)

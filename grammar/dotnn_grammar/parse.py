@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
@@ -54,7 +55,8 @@ def parse(source: Source) -> Tree[Token]:
     Raises ProblemError: what cannot be read, or is not in this version, with its place.
     """
     check_text(source)
-    parser = grammar().parse_interactive(source.text)
+    # Lark's interactive parser has no types of its own.
+    parser: Any = grammar().parse_interactive(source.text)
     layout = Layout(parser.lexer_thread.lex(parser.parser_state), source.name)
     token: Token | None = None
     try:

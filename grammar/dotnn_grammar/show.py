@@ -72,12 +72,9 @@ def expand(text: str, column: int = 0) -> str:
     """``text`` with tabs as spaces and without what a terminal would take for an order."""
     out: list[str] = []
     for char in text:
-        if char == "\t":
-            char = " " * (TAB - column % TAB)
-        else:
-            char = clean(char)
-        out.append(char)
-        column += len_shown(char)
+        shown = " " * (TAB - column % TAB) if char == "\t" else clean(char)
+        out.append(shown)
+        column += len_shown(shown)
     return "".join(out)
 
 

@@ -16,7 +16,7 @@ LOG2 = math.log(2)
 
 
 def compute(op, inputs, attributes=None, g=None, float64=True):
-    """The result, the gradient of <y, g> by each input (g = 1 where none is given), and the second ones, of their sum."""
+    """The result, the gradient of <y, g> by each input (g = 1 where none is given), and that of the gradients' sum."""
     tape = Tape("edge")
     arrays = [np.asarray(x, np.float64) for x in inputs]
     xs = [tape.input(f"x{i}", Type(dtype="f32", dims=x.shape), "data") for i, x in enumerate(arrays)]
@@ -29,7 +29,7 @@ def compute(op, inputs, attributes=None, g=None, float64=True):
     for i, value in enumerate(gradients(total, xs)):
         tape.output(f"dd{i}", value, "output")
     feeds = {f"x{i}": x for i, x in enumerate(arrays)}
-    feeds["g"] = np.ones(y.dims) if g is None else np.asarray(g, np.float64)
+    feeds["g"] = np.ones([int(d) for d in y.dims]) if g is None else np.asarray(g, np.float64)
     return evaluate(tape.graph(), feeds, float64)
 
 

@@ -5,14 +5,14 @@ import pytest
 
 from dotnn.data import Dataset, Rows
 from dotnn.differentiate import gradients
-from dotnn.graph import Type
+from dotnn.graph import Dtype, Role, Type
 from dotnn.ops.normal import log_softmax, softmax
 from dotnn.ops.random import derive_key, shuffle
 from dotnn.ops.reduce import argmax
 from dotnn.program import AnswerPlan, Figure, Plan, Program, RawColumn
 from dotnn.tape import Tape
 
-F = "f32"
+F: Dtype = "f32"
 
 
 def _net(tape):
@@ -67,7 +67,8 @@ def _eval():
     tape = Tape("eval")
     _, logits = _net(tape)
     losses, wrong = _figures(tape, logits)
-    for name, values, role in (("loss", losses, "loss"), ("error", wrong, "error")):
+    roles: dict[str, Role] = {"loss": "loss", "error": "error"}
+    for (name, role), values in zip(roles.items(), (losses, wrong), strict=True):
         tape.output(f"{name}.total", values.sum(), role)
         tape.output(f"{name}.count", tape.size("b"), role)
     tape.output("logits", logits, "output")

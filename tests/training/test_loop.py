@@ -141,6 +141,7 @@ def test_divergence_names_the_step_and_keeps_the_last_good_epoch(make_program, d
         outcome, listener = learn(make_program(), Dataset(splits=splits, fingerprint="0"), backend)
     assert outcome.ending == "diverged"
     assert listener.epochs == []
+    assert outcome.problem is not None
     assert outcome.problem.code == "T001"
     assert 1 <= outcome.problem.step <= 7
     assert outcome.problem.step == outcome.steps
@@ -162,6 +163,7 @@ def test_divergence_after_a_good_epoch_goes_back_to_it(make_program, dataset, ba
         outcome = train(make_program(epochs=9), dataset, backend, plugins.Options(), [listener])
     assert (outcome.ending, outcome.epochs, outcome.kept) == ("diverged", 3, 2)
     assert outcome.state["step"] == 14
+    assert outcome.problem is not None
     assert "epoch 2" in outcome.problem.help_text
 
 

@@ -72,7 +72,7 @@ def test_writing_is_whole_or_nothing(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(ProblemError) as caught:
         run.write(path, "new")
     assert code_of(caught) == "T011"
@@ -175,6 +175,7 @@ def test_the_commonest_answer_is_measured_by_the_specs_own_error(make_program, d
     guess = baseline(make_program(), dataset, backend, plugins.Options(), "test")
     train_labels, test_labels = (dataset.splits[s].arrays["label"] for s in ("train", "test"))
     commonest = int(np.bincount(train_labels).argmax())
+    assert guess is not None
     assert guess.words == f"always answering {['left', 'right'][commonest]}"
     assert guess.figures["error"] == pytest.approx((test_labels != commonest).mean())
     shares = np.bincount(train_labels) / len(train_labels)
@@ -187,6 +188,7 @@ def test_the_best_single_number_of_a_squared_loss_is_the_mean(make_regression, b
         n: Rows(len(a), {"x": np.zeros((len(a), 1), np.float32), "y": a}) for n, a in (("train", y), ("test", y[:9]))
     }
     guess = baseline(make_regression(), Dataset(splits=rows, fingerprint="0"), backend, plugins.Options(), "test")
+    assert guess is not None
     assert guess.figures["loss"] == pytest.approx(((y[:9] - y.mean()) ** 2).mean(), rel=1e-3)
     assert float(guess.words.split()[-1]) == pytest.approx(y.mean(), rel=1e-3)
 

@@ -38,8 +38,9 @@ def application(debug: bool = False) -> typer.Typer:
     )
     app.callback()(_nn)
     for verb in VERBS:
-        function = getattr(importlib.import_module(f"dotnn.commands.{verb}"), verb)
-        app.command(verb)(guarded(function, debug))
+        module = importlib.import_module(f"dotnn.commands.{verb}")
+        settings = getattr(module, "SETTINGS", {})
+        app.command(verb, context_settings=settings)(guarded(getattr(module, verb), debug))
     return app
 
 

@@ -26,6 +26,8 @@ def check(
             desk.tell(error)
             wrong += 1
             continue
+        for note in checked.notes:
+            desk.say(note)
         print(f"{file}: fine")
         for line in checked.summary:
             print(f"  {line}")

@@ -42,11 +42,8 @@ def ir(
 
     path, name = desk.target(file)
     found = stages(path, what.value, after, desk.settings(set or []), train=name)
-    if isinstance(found, Spec):
-        print(dump(found), end="")  # a spec has one form
+    if isinstance(found, Spec) or format is Format.json:
+        print(dump(found), end="")  # a spec has no other form
         return 0
-    if format is Format.json:
-        print(json.dumps({name: json.loads(dump(graph)) for name, graph in found.items()}, indent=2))
-        return 0
-    print("\n".join(str(graph) for graph in found.values()), end="")
+    print("\n".join(str(graph) for graph in found.graphs.values()), end="")
     return 0

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dotnn.program import Program
 
 AT_ONCE = 4096
+SETTINGS = {"ignore_unknown_options": True}
+"""A value may begin with a minus."""
 
 
 class Format(StrEnum):

@@ -69,10 +69,11 @@ def real(tape: Tape, value: Any) -> Tensor:
 def joint(*values: Any, at_least: Dtype = "bool") -> Dtype:
     """The type in which these can be computed together. A number known now only asks for real where it is no whole one."""
     wanted = [at_least]
+    has_tensor = any(isinstance(v, Tensor) and not _is_clock(v) for v in values)
     for value in values:
         match value:
             case Tensor(on_tape):
-                wanted.append(on_tape.dtype)
+                wanted.append("f32" if _is_clock(value) and has_tensor else on_tape.dtype)
             case bool():
                 wanted.append("bool")
             case int():
@@ -83,6 +84,11 @@ def joint(*values: Any, at_least: Dtype = "bool") -> Dtype:
     if top == "u8" and not any(isinstance(v, Tensor) and v.value.dtype == "u8" for v in values):
         return "i64"
     return top
+
+
+def _is_clock(value: Any) -> bool:
+    """A single number in double precision: what is computed from `step`. It takes the precision of what it meets."""
+    return isinstance(value, Tensor) and value.value.dtype == "f64" and value.rank == 0
 
 
 def combine(tape: Tape, operation: str, left: Any, right: Any) -> Any:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dotnn.elaborate import expressions, statements, types
+from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.machine import Call as CallSite
 from dotnn.elaborate.problems import (
@@ -278,7 +279,7 @@ def _relabelled(value: Any, back: Mapping[str, Label], free: set[Label]) -> Any:
     """The result with the caller's labels: of dims that came in with an argument; others lose theirs."""
     if not isinstance(value, Tensor):
         return value
-    labels = [back[label] if label in back else label if label in free else None for label in value.labels]
+    labels = [back.get(label, label if label in free else None) if label else None for label in value.labels]
     seen: set[str] = set()
     for i, label in enumerate(labels):
         if label in seen:
@@ -304,7 +305,7 @@ def _result(frame: Frame, result: Result, number: int) -> Any:
         machine.fail(WrongCount, result, frame.scope, left=left, right=right)
     if not isinstance(value, Tensor):
         with expressions.computing(frame, result):
-            value = types.tensor(machine.tape, value)
+            value = tensor(machine.tape, value)
     return _held(frame, result, value)
 
 

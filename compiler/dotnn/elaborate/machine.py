@@ -41,6 +41,8 @@ class Machine:
     phase: PhaseName
     library: Library
     params: dict[str, Any] = field(default_factory=dict)
+    folder: str = ""
+    """How the files' names begin; left out of the graph, so that it is the same wherever the spec lies."""
     instances: dict[str, Instance] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict)
     """What is learned, by path, in the order in which the net names it."""
@@ -60,7 +62,7 @@ class Machine:
     def place(self, span: Span, scope: str, path: str) -> At:
         """The user's line that ``span`` belongs to."""
         mine = self.users_span(span, scope)
-        return At(file=mine.file, line=mine.line, part=path)
+        return At(file=mine.file.removeprefix(self.folder), line=mine.line, part=path)
 
     def users_span(self, span: Span, scope: str) -> Span:
         """``span`` itself in the user's text; the innermost call of the user's that led to it in the library's."""

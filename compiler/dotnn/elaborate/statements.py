@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dotnn.elaborate import calls, expressions, types
+from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.machine import MOST_LAYERS, MOST_NODES
 from dotnn.elaborate.problems import (
@@ -109,7 +110,7 @@ def _successor(frame: Frame, name: str, value: Any, part: Part) -> Tensor:
         machine.fail(StateOutside, part, frame.scope, name=name)
     before = frame.names[name]
     with expressions.computing(frame, part):
-        made = types.tensor(machine.tape, value, "f32")
+        made = tensor(machine.tape, value, "f32")
     if made.dims != before.dims:
         clash = f"it was {shape_text(before.dims)}"
         machine.fail(
@@ -232,7 +233,7 @@ def _first(frame: Frame, shape: Shape, init: Expression, path: str) -> Value:
         if not isinstance(value, Tensor | int | float):
             found = kind(value)
             frame.machine.fail(NotThatKind, init, frame.scope, wanted="an initialiser or a number", found=found)
-        made = types.tensor(frame.machine.tape, value, "f32")
+        made = tensor(frame.machine.tape, value, "f32")
         return made.value.expand(shape.dims)
 
 

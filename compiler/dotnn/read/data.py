@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
+from typing import ClassVar
 
 from dotnn import spec
-from dotnn.read.expressions import Branch, Leaf, UnevenAssignment, branch, plural, refuse_twice
+from dotnn.read.expressions import Branch, Leaf, UnevenAssignment, branch, kids, plural, refuse_twice
 from dotnn.read.settings import Clause, Line, Settings, name_in, suggest
 from dotnn_grammar.layout import NotYet
 from dotnn_grammar.problems import Problem
@@ -96,7 +97,7 @@ class NoColumns(Problem):
 
 class DataBlock(Settings):
     block = "a data block"
-    forms = {
+    forms: ClassVar[dict[str, str]] = {
         "source": 'source table "data/digits.csv"',
         "test": 'test table "data/exam.csv"',
         "split": "split train 70%, val 15%, test 15%  stratify label",
@@ -112,7 +113,7 @@ class DataBlock(Settings):
 
     def read(self, tree: Branch, doc: str) -> spec.Data | None:
         """The block, or None where ``problems`` says what is wrong with it."""
-        name, *lines = tree.children
+        name, *lines = kids(tree)
         head = self.reader.span(tree).to(self.reader.span(name))
         for line in lines:
             if line is not None:
@@ -144,9 +145,9 @@ class DataBlock(Settings):
 
     def _columns(self, tree: Branch) -> None:
         """`cx, cy = a, b` is two columns."""
-        targets, *rest = tree.children
+        targets, *rest = kids(tree)
         values = [branch(v) for v in rest if v is not None and branch(v).data == "column_value"]
-        left = [self.reader.target(branch(t)) for t in branch(targets).children]
+        left = [self.reader.target(branch(t)) for t in kids(branch(targets))]
         bound = any(v is not None and branch(v).data == "binder" for v in rest)
         if bound or any(t.indices is not None for t in left):
             what, instead = "a column made by an equation", "put its numbers into the file"
@@ -159,7 +160,7 @@ class DataBlock(Settings):
             self.columns.append(self._column(target.name, value, span))
 
     def _column(self, name: str, tree: Branch, span: Span) -> spec.Column:
-        value, form = (*tree.children, None)[:2]
+        value, form = (*kids(tree), None)[:2]
         read = self.reader.expression(value)
         if isinstance(read, spec.Chain) and read.stages[-1].name is not None:
             last = read.stages[-1]
@@ -173,7 +174,7 @@ class DataBlock(Settings):
             return None
         tree = branch(form)
         if tree.data == "call_form":
-            what = f"texts cut into pieces by `{tree.children[0]}`"
+            what = f"texts cut into pieces by `{kids(tree)[0]}`"
             instead = "put numbers into the file: one column for each place, with the index of the piece"
             raise NotYet(span=self.reader.span(tree), what=what, instead=instead).error()
         read = self.reader.type(tree)

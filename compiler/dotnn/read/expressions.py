@@ -71,24 +71,24 @@ class Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self._expressions: dict[str, Callable[[Branch], spec.Expression]] = {
-            "name": lambda t: spec.Name(span=self.span(t), name=str(t.children[0])),
+            "name": lambda t: spec.Name(span=self.span(t), name=str(kids(t)[0])),
             "number": self._number,
-            "text": lambda t: spec.Text(span=self.span(t), value=self.text(t.children[0])),
+            "text": lambda t: spec.Text(span=self.span(t), value=self.text(kids(t)[0])),
             "yes": lambda t: spec.Truth(span=self.span(t), value=True),
             "no": lambda t: spec.Truth(span=self.span(t), value=False),
             "call": self._call,
             "index": self._index,
-            "member": lambda t: spec.Member(span=self.span(t), value=self.take(t, 0), name=str(t.children[1])),
+            "member": lambda t: spec.Member(span=self.span(t), value=self.take(t, 0), name=str(kids(t)[1])),
             "negative": lambda t: spec.Unary(span=self.span(t), operator="-", operand=self.take(t, 0)),
             "not_": lambda t: spec.Unary(span=self.span(t), operator="not", operand=self.take(t, 0)),
             "binary": self._binary,
             "choose": self._choose,
             "span": lambda t: spec.Range(span=self.span(t), start=self.take(t, 0), stop=self.take(t, 1)),
-            "list": lambda t: spec.List(span=self.span(t), items=self.arguments(t.children)),
-            "several": lambda t: spec.Several(span=self.span(t), items=self.expressions(t.children)),
+            "list": lambda t: spec.List(span=self.span(t), items=self.arguments(kids(t))),
+            "several": lambda t: spec.Several(span=self.span(t), items=self.expressions(kids(t))),
             "chain": self._chain,
             "until": self._until,
-            "then": lambda t: spec.Then(span=self.span(t), phases=self.expressions(t.children)),
+            "then": lambda t: spec.Then(span=self.span(t), phases=self.expressions(kids(t))),
             "column_of": self._column_of,
             "rest": lambda t: spec.Rest(span=self.span(t)),
         }
@@ -100,7 +100,7 @@ class Reader:
             "if_": self._if,
             "when": self._when,
             "require": self._require,
-            "return": lambda t: spec.Return(span=self.span(t), values=self.expressions(branch(t.children[0]).children)),
+            "return": lambda t: spec.Return(span=self.span(t), values=self.expressions(kids(branch(kids(t)[0])))),
         }
 
     # ---- places and texts
@@ -150,7 +150,7 @@ class Reader:
         return self._expressions[tree.data](tree)
 
     def take(self, tree: Branch, place: int) -> spec.Expression:
-        return self.expression(tree.children[place])
+        return self.expression(kids(tree)[place])
 
     def expressions(self, leaves: Iterable[Leaf]) -> tuple[spec.Expression, ...]:
         return tuple(self.expression(leaf) for leaf in leaves if leaf is not None)
@@ -159,24 +159,24 @@ class Reader:
         return tuple(self._argument(branch(leaf)) for leaf in leaves if leaf is not None)
 
     def _argument(self, tree: Branch) -> spec.Argument:
-        name = tree.children[0]
+        name = kids(tree)[0]
         return spec.Argument(
-            span=self.span(tree), name=None if name is None else str(name), value=self.expression(tree.children[1])
+            span=self.span(tree), name=None if name is None else str(name), value=self.expression(kids(tree)[1])
         )
 
     def _number(self, tree: Branch) -> spec.Expression:
-        return self.number(leaf_token(tree.children[0]))
+        return self.number(leaf_token(kids(tree)[0]))
 
     def _call(self, tree: Branch) -> spec.Expression:
-        function, *rest = tree.children
+        function, *rest = kids(tree)
         return spec.Call(span=self.span(tree), function=self.expression(function), arguments=self.arguments(rest))
 
     def _index(self, tree: Branch) -> spec.Expression:
-        value, *items = tree.children
+        value, *items = kids(tree)
         return spec.Index(span=self.span(tree), value=self.expression(value), items=self.expressions(items))
 
     def _binary(self, tree: Branch) -> spec.Expression:
-        left, operator, right = tree.children
+        left, operator, right = kids(tree)
         # The tree is as deep as the sum is long: its place is widened here, from the parts.
         sign: Any = str(operator)
         return spec.Binary(
@@ -184,27 +184,27 @@ class Reader:
         )
 
     def _choose(self, tree: Branch) -> spec.Expression:
-        then, condition, otherwise = self.expressions(tree.children)
+        then, condition, otherwise = self.expressions(kids(tree))
         return spec.Choose(span=self.span(tree), condition=condition, then=then, otherwise=otherwise)
 
     def _chain(self, tree: Branch) -> spec.Expression:
-        start, *stages = tree.children
+        start, *stages = kids(tree)
         return spec.Chain(
             span=self.span(tree), start=self.expression(start), stages=tuple(self._stage(branch(s)) for s in stages)
         )
 
     def _stage(self, tree: Branch) -> spec.Stage:
-        call, name = tree.children
+        call, name = kids(tree)
         return spec.Stage(span=self.span(tree), call=self.expression(call), name=None if name is None else str(name))
 
     def _until(self, tree: Branch) -> spec.Expression:
-        value, unit, count = tree.children
+        value, unit, count = kids(tree)
         return spec.Until(
             span=self.span(tree), value=self.expression(value), unit=str(unit), count=self.expression(count)
         )
 
     def _column_of(self, tree: Branch) -> spec.Expression:
-        first, *rest = tree.children
+        first, *rest = kids(tree)
         last = self.word(rest[-1]) if rest else None
         return spec.ColumnOf(span=self.span(tree), first=self.word(first), last=last)
 
@@ -212,11 +212,11 @@ class Reader:
 
     def type(self, leaf: Leaf) -> spec.TypeText:
         tree = branch(leaf)
-        *head, bound = tree.children
+        *head, bound = kids(tree)
         word = None if head[0] is None else str(head[0])
         dims = None
         if len(head) == 2:
-            listed = branch(head[1]).children
+            listed = kids(branch(head[1]))
             dims = tuple(self._dim(branch(dim)) for dim in listed if dim is not None)
         return spec.TypeText(
             span=self.span(tree), word=word, dims=dims, bound=None if bound is None else self.expression(bound)
@@ -225,7 +225,7 @@ class Reader:
     def _dim(self, tree: Branch) -> spec.Dim | spec.Rest:
         if tree.data == "rest":
             return spec.Rest(span=self.span(tree))
-        label, size = tree.children
+        label, size = kids(tree)
         named = self.expression(size)
         if label is None:
             return spec.Dim(
@@ -241,15 +241,15 @@ class Reader:
         tree = branch(leaf)
         if tree.data == "if_":
             return (self._if(tree),)
-        return tuple(self.statement(branch(child)) for child in tree.children if child is not None)
+        return tuple(self.statement(branch(child)) for child in kids(tree) if child is not None)
 
     def statement(self, tree: Branch) -> spec.Statement:
         return self._statements[tree.data](tree)
 
     def assign(self, tree: Branch) -> spec.Assign:
-        targets, values, *binders = tree.children
-        left = tuple(self.target(branch(t)) for t in branch(targets).children)
-        right = self.expressions(branch(values).children)
+        targets, values, *binders = kids(tree)
+        left = tuple(self.target(branch(t)) for t in kids(branch(targets)))
+        right = self.expressions(kids(branch(values)))
         if len(right) not in (1, len(left)):
             where = self.span(targets)
             raise UnevenAssignment(
@@ -259,22 +259,22 @@ class Reader:
         return spec.Assign(span=self.span(tree), targets=left, values=right, binders=bound)
 
     def target(self, tree: Branch) -> spec.Target:
-        name, *indices = tree.children
+        name, *indices = kids(tree)
         names = [str(i) for i in indices if i is not None]
         return spec.Target(span=self.span(tree), name=str(name), indices=tuple(names) if names else None)
 
     def binder(self, tree: Branch) -> spec.Binder:
-        return spec.Binder(span=self.span(tree), name=str(tree.children[0]), range=self.take(tree, 1))
+        return spec.Binder(span=self.span(tree), name=str(kids(tree)[0]), range=self.take(tree, 1))
 
     def _weight(self, tree: Branch) -> spec.Statement:
-        name, shape, init = tree.children
+        name, shape, init = kids(tree)
         return spec.Weight(span=self.span(tree), name=str(name), type=self.type(shape), init=self.expression(init))
 
     def _state(self, tree: Branch) -> spec.Statement:
-        return spec.State(span=self.span(tree), cells=tuple(self._cell(branch(c)) for c in tree.children))
+        return spec.State(span=self.span(tree), cells=tuple(self._cell(branch(c)) for c in kids(tree)))
 
     def _cell(self, tree: Branch) -> spec.Cell:
-        name, shape, init = tree.children
+        name, shape, init = kids(tree)
         return spec.Cell(
             span=self.span(tree),
             name=str(name),
@@ -283,14 +283,14 @@ class Reader:
         )
 
     def _repeat(self, tree: Branch) -> spec.Statement:
-        over, body = tree.children
+        over, body = kids(tree)
         if isinstance(over, Tree) and over.data == "binder":
             binder = self.binder(over)
             return spec.Repeat(span=self.span(tree), name=binder.name, range=binder.range, body=self.block(body))
         return spec.Repeat(span=self.span(tree), range=self.expression(over), body=self.block(body))
 
     def _if(self, tree: Branch) -> spec.If:
-        condition, then, otherwise = tree.children
+        condition, then, otherwise = kids(tree)
         return spec.If(
             span=self.span(tree),
             condition=self.expression(condition),
@@ -299,11 +299,11 @@ class Reader:
         )
 
     def _when(self, tree: Branch) -> spec.Statement:
-        phase, then, otherwise = tree.children
+        phase, then, otherwise = kids(tree)
         return spec.When(span=self.span(tree), phase=str(phase), then=self.block(then), otherwise=self.block(otherwise))
 
     def _require(self, tree: Branch) -> spec.Statement:
-        condition, message = tree.children
+        condition, message = kids(tree)
         text = self.text(message)
         if re.search(r"[{}]", re.sub(r"\{[A-Za-z_][A-Za-z0-9_]*\}", "", text)):
             raise MessageBraces(span=self.span(message)).error()
@@ -313,12 +313,12 @@ class Reader:
 
     def definition(self, tree: Branch, doc: str) -> spec.Definition:
         """A function, layer, net or optimizer."""
-        word, name, first, second, *rest = tree.children
+        word, name, first, second, *rest = kids(tree)
         *results, body = rest
         kind: Literal["function", "layer", "net", "optimizer"] = str(word)  # type: ignore[assignment]
         listed = [self.parameters(branch(part)) for part in (first, second) if part is not None]
         settings, inputs = (None, listed[0]) if len(listed) == 1 else (listed[0], listed[1])
-        given = branch(results[0]).children if results and results[0] is not None else []
+        given = kids(branch(results[0])) if results and results[0] is not None else []
         return spec.Definition(
             span=self.span(tree),
             word=kind,
@@ -331,10 +331,10 @@ class Reader:
         )
 
     def parameters(self, tree: Branch) -> tuple[spec.Parameter, ...]:
-        return tuple(self.parameter(branch(part)) for part in tree.children if part is not None)
+        return tuple(self.parameter(branch(part)) for part in kids(tree) if part is not None)
 
     def parameter(self, tree: Branch) -> spec.Parameter:
-        name, shape, default = tree.children
+        name, shape, default = kids(tree)
         return spec.Parameter(
             span=self.span(tree),
             name=str(name),
@@ -343,8 +343,13 @@ class Reader:
         )
 
     def result(self, tree: Branch) -> spec.Result:
-        name, shape = tree.children
+        name, shape = kids(tree)
         return spec.Result(span=self.span(tree), name=None if name is None else str(name), type=self.type(shape))
+
+
+def kids(tree: Branch) -> list[Leaf]:
+    """What a branch holds; None stands for what was left out."""
+    return list(tree.children)
 
 
 def branch(leaf: Leaf) -> Branch:

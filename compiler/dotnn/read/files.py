@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from pydantic import BaseModel
 
@@ -152,7 +152,7 @@ class _Library:
 
     def __init__(self, path: Path, shown: str, source: Source) -> None:
         self.root = path.parent.resolve()
-        self.folder = os.path.dirname(shown)
+        self.folder = PurePath(shown).parent
         self.sources: dict[str, Source] = {shown: source}
         self.parts: dict[str, Parts] = {}
         self.places: dict[str, PurePosixPath] = {shown: PurePosixPath(path.name)}
@@ -185,7 +185,7 @@ class _Library:
     def _open(self, use: spec.Use, user: str) -> str:
         """The name under which the used file is now known."""
         place = self._place(use, user)
-        shown = os.path.join(self.folder, *place.parts)
+        shown = str(self.folder.joinpath(*place.parts))
         if shown in self.under_way:
             circle = [*self.under_way[self.under_way.index(shown) :], shown]
             raise UsedInCircle(span=use.span, circle=" -> ".join(f"`{c}`" for c in circle)).error()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from lark import Token, Tree
+from lark import Tree
 
-from dotnn.read.expressions import Branch, Reader, branch, leaf_token
+from dotnn.read.expressions import Branch, Leaf, Reader, branch, kids, leaf_token
 from dotnn_grammar.problems import Note, Problem, ProblemError, nearest, perhaps
 from dotnn_grammar.source import Source, Span
 
@@ -18,7 +18,7 @@ class Clause(NamedTuple):
     """`stratify label`: a word in the middle of a line, with what follows it."""
 
     word: str
-    value: Branch | Token | None
+    value: Leaf
     span: Span
 
 
@@ -79,26 +79,26 @@ class MissingSetting(Problem):
 
 def read_line(reader: Reader, tree: Branch) -> Line:
     """A setting as words and branches, not yet understood."""
-    word, *phrases = tree.children
+    word, *phrases = kids(tree)
     token = leaf_token(word)
     listed = tuple(_phrase(reader, branch(p)) for p in phrases if p is not None)
     return Line(word=str(token), phrases=listed, span=reader.span(tree), head=reader.span(token))
 
 
 def _phrase(reader: Reader, tree: Branch) -> Phrase:
-    parts = [branch(c) for c in tree.children if c is not None]
+    parts = [branch(c) for c in kids(tree) if c is not None]
     clauses = tuple(_clause(reader, c) for c in parts if c.data in CLAUSES)
     values = [c for c in parts if c.data not in CLAUSES]
-    value, form = (values + [None, None])[:2] if values else (None, None)
+    value, form = [*values, None, None][:2] if values else (None, None)
     return Phrase(value=value, form=form, clauses=clauses, span=reader.span(tree))
 
 
 def _clause(reader: Reader, tree: Branch) -> Clause:
     if tree.data == "for_clause":
-        return Clause("for", tree.children[0], reader.span(tree))
+        return Clause("for", kids(tree)[0], reader.span(tree))
     if tree.data == "is_clause":
-        return Clause("=", tree.children[0], reader.span(tree))
-    word, value = tree.children
+        return Clause("=", kids(tree)[0], reader.span(tree))
+    word, value = kids(tree)
     return Clause(str(word), value, reader.span(tree))
 
 
@@ -106,7 +106,7 @@ class Settings:
     """Shared by `data` and `train`: finds each line's meaning, gathers every problem, refuses what is set twice."""
 
     block: str
-    forms: dict[str, str]
+    forms: ClassVar[dict[str, str]]
     """How each line is written: the words of the block."""
     several: frozenset[str] = frozenset()
     """Lines that may stand more than once."""
@@ -165,7 +165,7 @@ class Settings:
         """A whole number that stands there as digits."""
         tree = self.value(line)
         if tree.data == "number":
-            number = self.reader.number(leaf_token(tree.children[0]))
+            number = self.reader.number(leaf_token(kids(tree)[0]))
             if isinstance(number.value, int) and number.value >= least:
                 return number.value
         raise self.malformed(line, f"a whole number from {least} up is needed", self.reader.span(tree))
@@ -178,10 +178,10 @@ def clause_of(phrase: Phrase, word: str) -> Clause | None:
     return next((c for c in phrase.clauses if c.word == word), None)
 
 
-def name_in(tree: Branch | Token | None) -> str | None:
+def name_in(tree: Leaf) -> str | None:
     """The name, where nothing else stands there."""
     if isinstance(tree, Tree) and tree.data == "name":
-        return str(tree.children[0])
+        return str(kids(tree)[0])
     return None
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dotnn import spec
 from dotnn.read.data import DataBlock
-from dotnn.read.expressions import Branch, Reader, branch, refuse_twice
+from dotnn.read.expressions import Branch, Reader, branch, kids, refuse_twice
 from dotnn.read.train import TrainBlock
 from dotnn_grammar.parse import parse
 from dotnn_grammar.problems import Problem, ProblemError
@@ -66,7 +66,7 @@ def read_parts(source: Source) -> Parts:
     data: list[spec.Data] = []
     definitions: list[spec.Definition] = []
     trains: list[spec.Train] = []
-    for child in tree.children:
+    for child in kids(tree):
         if child is None:
             continue
         part = branch(child)
@@ -75,7 +75,7 @@ def read_parts(source: Source) -> Parts:
             if part.data == "use":
                 uses.append(_use(reader, part))
             elif part.data == "param":
-                name, value = part.children
+                name, value = kids(part)
                 given = reader.expression(value)
                 params.append(spec.Param(span=reader.span(part), name=str(name), value=given, doc=doc))
             elif part.data == "data":
@@ -121,7 +121,7 @@ def read_definitions(source: Source) -> tuple[spec.Definition, ...]:
 
 
 def _use(reader: Reader, tree: Branch) -> spec.Use:
-    *names, file = tree.children
+    *names, file = kids(tree)
     given = [n for n in names if n is not None]
     if given and str(given[-1]) != "from":
         raise NotFrom(span=reader.span(given[-1]), word=str(given[-1])).error()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from lark import Token, Tree
 
 from dotnn import spec
-from dotnn.read.expressions import Branch, branch, leaf_token
+from dotnn.read.expressions import Branch, branch, kids, leaf_token
 from dotnn.read.settings import Line, Settings, clause_of, name_in
 from dotnn_grammar.layout import NotYet
 from dotnn_grammar.problems import Note, Problem
@@ -31,12 +33,12 @@ class NotOn(Problem):
 
 class TrainBlock(Settings):
     block = "a train block"
-    forms = {
-        "loss": "loss cross_entropy(logits, label)",
+    forms: ClassVar[dict[str, str]] = {
+        "loss": "loss mean((guess - truth)^2)",
         "error": "error argmax(logits) != label",
-        "metric": "metric right = accuracy(logits, label)",
+        "metric": "metric right = mean(argmax(logits) == label)",
         "answer": "answer argmax(logits) as label",
-        "optimizer": "optimizer adam(lr = 1e-3)",
+        "optimizer": "optimizer NAME(lr = 1e-3)",
         "batch": "batch 32",
         "epochs": "epochs 30",
         "steps": "steps 5_000",
@@ -67,7 +69,7 @@ class TrainBlock(Settings):
 
     def read(self, tree: Branch, doc: str) -> spec.Train | None:
         """The block, or None where ``problems`` says what is wrong with it."""
-        net, on, data, *lines = tree.children
+        net, on, data, *lines = kids(tree)
         head = self.reader.span(tree).to(self.reader.span(data))
         if str(on) != "on":
             known = str(net or "Digits")
@@ -222,7 +224,7 @@ class TrainBlock(Settings):
             raise self.malformed(line, "not `has not fallen for N epochs`", phrase.clauses[1].span)
         has, patience = phrase.clauses[1], phrase.clauses[2].value
         is_fallen = isinstance(has.value, Tree) and has.value.data == "not_"
-        if not is_fallen or name_in(branch(has.value).children[0]) != "fallen":
+        if not is_fallen or name_in(kids(branch(has.value))[0]) != "fallen":
             raise self.malformed(line, "not `has not fallen`", has.span)
         if not isinstance(patience, Token):
             raise self.malformed(line, "a number of epochs is needed", phrase.clauses[2].span)

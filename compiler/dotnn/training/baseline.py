@@ -48,7 +48,8 @@ def baseline(program: Program, dataset: Dataset, backend: Backend, options: Opti
     if type.dtype != "f32" or not type.dims or isinstance(type.dims[0], int):
         return None
     cut = cut_at(graph, output.value)
-    if any(fed.role not in ("label", "weight") for fed in cut.inputs[1:]):
+    answers = {column.name for column in program.inputs if column.role == "label"}
+    if any(fed.name not in answers for fed in cut.inputs[1:]):
         return None  # the loss looks at more than the output and the answer
     evaluate = Evaluator(program, backend.start(backend.lower(cut, options), options), cut)
     train, measured = dataset.splits["train"], dataset.splits[split]
@@ -57,9 +58,9 @@ def baseline(program: Program, dataset: Dataset, backend: Backend, options: Opti
         return evaluate(Rows(rows.count, {**rows.arrays, output.value: _each(guess, rows.count)}), None) or {}
 
     classes = len(label.classes) if label.classes is not None else label.bound
-    answers = train.arrays[label.name]
-    if classes is not None and type.dims[1:] == (classes,) and answers.ndim == 1:
-        shares = np.bincount(answers.astype(np.int64), minlength=classes) / max(len(answers), 1)
+    truth = train.arrays[label.name]
+    if classes is not None and type.dims[1:] == (classes,) and truth.ndim == 1:
+        shares = np.bincount(truth.astype(np.int64), minlength=classes) / max(len(truth), 1)
         commonest = int(shares.argmax())
         found = figures(measured, np.eye(classes, dtype=np.float32)[commonest] * SURE)
         odds = np.log(np.maximum(shares, 1e-9)).astype(np.float32)
