@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
-from dotnn.graph import Dim, Node
+from dotnn.graph import Dim, Node, multiply
 from dotnn_onnx.spelling import rule_of
 from dotnn_onnx.view import View
 from dotnn_onnx.writer import Writer
@@ -21,7 +22,7 @@ class Spelt:
     """How one value is written: what is read for it, and the function that writes it."""
 
     reads: tuple[str, ...]
-    write: Callable[[Writer], None]
+    write: Callable[[Writer], object]
 
 
 Pattern = Callable[[View, Node], Spelt | None]
@@ -39,25 +40,37 @@ def spell(view: View, node: Node) -> Spelt:
 
 @dataclass(frozen=True)
 class Product:
-    """``a @ b`` of two matrices, each perhaps transposed on the way."""
+    """``a @ b`` of two matrices, each perhaps transposed on the way. The rows of a batch are one matrix."""
 
     a: str
     b: str
     flip_a: bool
     flip_b: bool
+    node: Node
 
-    def gemm(self, w: Writer, to: str | None, c: str | None = None) -> None:
+    def write(self, w: Writer, to: str, c: str | None = None) -> None:
+        """``a @ b``, or ``a @ b + c``."""
+        have, made = w.view.types[self.a].dims, self.node.type.dims
         third = () if c is None else (w[c],)
-        flags = {"transA": int(self.flip_a) or None, "transB": int(self.flip_b) or None}
-        w.emit("Gemm", w[self.a], w[self.b], *third, to=to, **flags)
+        gemm = partial(w.emit, "Gemm", transA=int(self.flip_a) or None, transB=int(self.flip_b) or None)
+        if len(have) == 2:
+            gemm(w[self.a], w[self.b], *third, to=to)
+            return
+        flat = w.reshape(w[self.a], have, (multiply(have[:-1]), have[-1]))
+        rows = gemm(flat, w[self.b], *third)
+        w.reshape(rows, (multiply(made[:-1]), made[-1]), made, to=to)
 
 
 def product(view: View, node: Node) -> Product | None:
-    """The node as a product of two matrices of real numbers."""
-    if node.op != "matmul" or not node.type.is_float or any(view.types[x].rank != 2 for x in node.inputs):
+    """The node as one product of two matrices of real numbers."""
+    if node.op != "matmul" or not node.type.is_float:
         return None
-    (a, flip_a), (b, flip_b) = (_unflipped(view, x) for x in node.inputs)
-    return Product(a, b, flip_a, flip_b)
+    a, b = node.inputs
+    if view.types[b].rank != 2:
+        return None
+    (b, flip_b) = _unflipped(view, b)
+    (a, flip_a) = _unflipped(view, a) if view.types[a].rank == 2 else (a, False)
+    return Product(a, b, flip_a, flip_b, node)
 
 
 def _unflipped(view: View, value: str) -> tuple[str, bool]:
@@ -68,7 +81,9 @@ def _unflipped(view: View, value: str) -> tuple[str, bool]:
 def matrix_product(view: View, node: Node) -> Spelt | None:
     """A product of two matrices: Gemm, which transposes for nothing."""
     found = product(view, node)
-    return None if found is None else Spelt((found.a, found.b), partial(found.gemm, to=node.name))
+    if found is None or (view.types[found.a].rank > 2 and not found.flip_b):
+        return None  # MatMul takes rows of any rank as they are
+    return Spelt((found.a, found.b), partial(found.write, to=node.name))
 
 
 def product_and_sum(view: View, node: Node) -> Spelt | None:
@@ -77,16 +92,29 @@ def product_and_sum(view: View, node: Node) -> Spelt | None:
         maker = view.only(summand, "matmul")
         found = product(view, maker) if maker is not None and maker.type == node.type else None
         if found is not None and _fits(view.types[c].dims, node.type.dims):
-            return Spelt((found.a, found.b, c), partial(found.gemm, to=node.name, c=c))
+            return Spelt((found.a, found.b, c), partial(found.write, to=node.name, c=c))
     return None
 
 
+def sum_of_squares(view: View, node: Node) -> Spelt | None:
+    """``sum(x * x)``: one pass instead of two."""
+    square = view.only(node.inputs[0], "mul")
+    if square is None or not node.type.is_float or square.inputs[0] != square.inputs[1]:
+        return None
+    x, keep = square.inputs[0], int(bool(node.attributes["keep"]))
+    axes = cast("tuple[int, ...]", node.attributes["axes"])
+    return Spelt((x,), lambda w: w.emit("ReduceSumSquare", w[x], w.numbers(axes), to=node.name, keepdims=keep))
+
+
 def _fits(c: tuple[Dim, ...], y: tuple[Dim, ...]) -> bool:
-    """Whether c stretches to y and no further."""
+    """Whether Gemm can add c to y: c stretches to y and no further (one row, where y has more than two dims)."""
+    if len(y) > 2:
+        return c == y[-1:]
     return 1 <= len(c) <= 2 and all(have in (1, want) for have, want in zip(c[::-1], y[::-1], strict=False))
 
 
 PATTERNS: dict[str, tuple[Pattern, ...]] = {
     "add": (product_and_sum,),
     "matmul": (matrix_product,),
+    "sum": (sum_of_squares,),
 }

@@ -20,7 +20,6 @@ manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
 graphs, plan = manifest["graphs"], manifest["plan"]
 options = ort.SessionOptions()
 options.intra_op_num_threads = int(sys.argv[1]) if len(sys.argv) > 1 else 0  # 0: as many as there are cores
-options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
 options.add_session_config_entry("session.set_denormal_as_zero", "1")
 
 
@@ -37,14 +36,13 @@ steps_left = plan["steps"] or plan["epochs"] * -(-rows // batch)
 state, epoch = run(init, {{"seed": seed}}), 0  # every weight, drawn at random
 while steps_left:
     places = next(iter(run(order, {{"seed": seed, "epoch": np.array(epoch), "n": np.array(rows)}}).values()))
-    firsts = range(0, rows, batch)[:steps_left]
     losses = []
-    for first in firsts:
+    for first in range(0, rows, batch)[:steps_left]:
         picked = places[first : first + batch]
         made = run(train, {{**state, **{{name: data[name][picked] for name in columns}}}})
         state |= {{name: made[after] for name, after in graphs["train"]["state"]}}
         losses.append(made["loss"])
-    epoch, steps_left = epoch + 1, steps_left - len(firsts)
+    epoch, steps_left = epoch + 1, steps_left - len(losses)
     print(f"epoch {{epoch}}: loss {{np.mean(losses):.4f}}")
 np.savez(here / "weights.npz", **state)
 '''

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from dotnn.graph import Graph, Input, Output, Type, names_in
+from dotnn.operation import lookup
 from dotnn.plugins import Arrays, Options
 from dotnn.plugins import Session as AnySession
 from dotnn_grammar.problems import Note, Problem
@@ -59,7 +60,9 @@ class MissingFeed(Problem):
     names: str
 
 
-_NODE = re.compile(r"name:'(?P<file>[^':]+):(?P<line>\d+)(?: (?P<part>[^']*?))? (?P<op>\w+)\.\w+#\d+'")
+_NODE = re.compile(r"[Nn]ame:'(?:fused )?(?P<file>[^':]+):(?P<line>\d+)(?: (?P<part>[^']*?))? (?P<op>\w+)\.\w+#\d+")
+_SIGNATURE = re.compile(r"^\S+\.(?:cc|h|cpp|cu):\d+ .*?\) (?:const )?(?:\[with .*?\] )?")
+"""What onnxruntime writes before its message: a file of its sources and the name of a function."""
 
 
 @contextmanager
@@ -76,14 +79,15 @@ def _spoken(graph: Graph) -> Iterator[None]:
 
 
 def _problem(graph: Graph, error: Exception) -> RunFailed:
-    said = " ".join(str(error).split())
-    found = _NODE.search(said)
+    whole = " ".join(str(error).split())
+    said = _SIGNATURE.sub("", whole.rpartition("Status Message: ")[2])
+    found = _NODE.search(whole)
     if found is None:
         return RunFailed(graph=graph.name, where="", said=said)
     line = int(found["line"])
     span = Span(file=found["file"], line=line, column=1, end_line=line, end_column=1)
     where = f", at `{found['op']}`" + (f" of {found['part']}" if found["part"] else "")
-    return RunFailed(span=span, graph=graph.name, where=where, said=said, notes=(Note(span=span, text=said),))
+    return RunFailed(span=span, graph=graph.name, where=where, said=said, notes=(Note(span=span, text=whole),))
 
 
 def start(artefact: Lowered, options: Options) -> Executor:
@@ -93,7 +97,7 @@ def start(artefact: Lowered, options: Options) -> Executor:
     device = devices.choose(options.device)
     with _spoken(artefact.graph):
         session = ort.InferenceSession(
-            artefact.model, sess_options=_options(options), providers=devices.providers(device)
+            artefact.model, sess_options=_options(artefact.graph, options), providers=devices.providers(device)
         )
     if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
         missing = devices.NoCuda(
@@ -105,18 +109,29 @@ def start(artefact: Lowered, options: Options) -> Executor:
     return Executor(artefact.graph, session, device)
 
 
-def _options(options: Options) -> ort.SessionOptions:
+def _options(graph: Graph, options: Options) -> ort.SessionOptions:
     import onnxruntime as ort
 
     chosen = ort.SessionOptions()
     chosen.log_severity_level = 4  # errors come back as exceptions, and are told in our words
-    chosen.intra_op_num_threads = options.threads or devices.cores()
+    chosen.intra_op_num_threads = options.threads or _threads(graph)
     chosen.inter_op_num_threads = 1
-    chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     # As written: each weight's update follows its gradient at once, which halves the memory of a deep net.
     chosen.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     chosen.add_session_config_entry("session.set_denormal_as_zero", "1")
+    # A thread that spins while it waits halves the speed of a machine that has other work.
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return chosen
+
+
+SMALL = 100_000
+"""Numbers computed for one row by the greatest operation: below, handing work over costs more than it saves."""
+
+
+def _threads(graph: Graph) -> int:
+    types = graph.types()
+    greatest = max((lookup(n.op).work(n.type, *(types[x] for x in n.inputs)) for n in graph.nodes), default=0)
+    return 1 if greatest < SMALL else devices.cores()
 
 
 class Executor:

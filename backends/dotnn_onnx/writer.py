@@ -196,14 +196,11 @@ class Writer:
 
     def reshape(self, name: str, have: Sequence[Dim], want: Sequence[Dim], to: str | None = None) -> str:
         """The same numbers under other dims: a constant shape where one says all, else a computed one."""
-        return self.emit("Reshape", name, self._reshape_to(tuple(have), tuple(want)), to=to)
-
-    def _reshape_to(self, have: tuple[Dim, ...], want: tuple[Dim, ...]) -> str:
-        if 0 in want:
-            return self.shape(want)
         # In ONNX 0 copies the size at the same position and -1 is what is left over.
-        plain = [d if isinstance(d, int) else 0 if have[i : i + 1] == (d,) else -1 for i, d in enumerate(want)]
-        return self.numbers(plain) if plain.count(-1) <= 1 else self.shape(want)
+        plain = [d if isinstance(d, int) else 0 if tuple(have[i : i + 1]) == (d,) else -1 for i, d in enumerate(want)]
+        if 0 not in want and plain.count(-1) <= 1:
+            return self.emit("Reshape", name, self.numbers(plain), to=to)
+        return self.emit("Reshape", name, self.shape(want), to=to, allowzero=1)
 
 
 def _title(array: Array) -> str:

@@ -59,7 +59,8 @@ class Executor(Protocol):
     """One graph, ready to run."""
 
     def run(self, feeds: Arrays, session: Session | None = None) -> dict[str, np.ndarray[Any, Any]]:
-        """Every output for these inputs, as arrays of their own. State inputs come from ``session`` where one is given."""
+        """Every output for these inputs, as arrays of their own. State inputs come from ``session`` where one is
+        given."""
 
     def train(self, state: Arrays) -> Session:
         """Starts training from this state (of a graph with `NAME` and `NAME.next`)."""
@@ -92,10 +93,21 @@ class Baker(Protocol):
 
 @runtime_checkable
 class Hosting(Protocol):
-    """A backend whose bundles come with a training loop in another program's language may offer this too."""
+    """A backend whose bundles can come with a training loop in another language may offer this too."""
 
     def host(self, program: Program, language: str) -> tuple[str, str]:
         """The name and the text of the script that trains the bundle beside it."""
+
+    def write(
+        self,
+        program: Program,
+        source: str,
+        folder: Path,
+        options: Options,
+        host: str | None = None,
+        arrays: Arrays | None = None,
+    ) -> Sequence[Path]:
+        """As every backend; with ``host`` that script too, and ``arrays``, the training rows, for it to read."""
 
 
 class Hooks:

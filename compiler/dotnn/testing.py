@@ -12,7 +12,7 @@ Hypothesis in our own tests.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -30,8 +30,8 @@ STEP = 1e-6
 """Of the finite differences."""
 RTOL = 1e-5
 """How far a gradient may be from a finite difference, relative to both."""
-NOISE = 1e-9
-"""What rounding leaves of a finite difference: about 2^-53 / STEP, of what is added up."""
+NOISE = 1e-8
+"""What rounding leaves of a finite difference, relative to the number: 2^-53 / STEP for each of a hundred roundings."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,7 @@ class Seeded(Draw):
 
 def draw_case(op: str, recipe: Recipe, draw: Draw) -> Case:
     """A case from a recipe of the operation."""
-    with np.errstate(all="raise"):
-        y = recipe.write(draw, lookup(op))
+    y = recipe.write(draw, lookup(op))
     draw.tape.output("y", y, "output")
     return Case(op, recipe.label, draw.tape.graph(op), draw.feeds, recipe.smooth)
 
@@ -102,7 +101,7 @@ class Slope:
 
     graph: Graph
     by: tuple[str, ...]
-    feeds: dict[str, Array] = field(default_factory=dict)
+    feeds: dict[str, Array]
 
 
 def check_gradient(case: Case, evaluate: Evaluate, seed: int = 0) -> int:

@@ -40,7 +40,10 @@ def _form(part: spec.Expression) -> tuple[str, int]:
         case spec.Rest():
             return "...", POSTFIX
         case spec.Call():
-            return f"{_write(part.function, POSTFIX)}({arguments(part.arguments)})", POSTFIX
+            # `7%(` would be the remainder of a division.
+            function = _write(part.function, POSTFIX)
+            function = f"({function})" if function.endswith("%") else function
+            return f"{function}({arguments(part.arguments)})", POSTFIX
         case spec.Index():
             return f"{_write(part.value, POSTFIX)}[{listed(part.items)}]", POSTFIX
         case spec.Member():

@@ -18,38 +18,16 @@ from dotnn_grammar.source import Span
 
 Context = Literal["file", "data", "train", "body"]
 
-RESERVED: tuple[str, ...] = (
-    "and",
-    "or",
-    "not",
-    "if",
-    "else",
-    "for",
-    "in",
-    "as",
-    "return",
-    "weight",
-    "state",
-    "repeat",
-    "when",
-)
-RESERVED += ("scan", "require", "yes", "no")
+RESERVED = (
+    "and", "or", "not", "if", "else", "for", "in", "as", "return", "weight", "state",
+    "repeat", "when", "scan", "require", "yes", "no",
+)  # fmt: skip
 DECLARATIONS = ("use", "param", "data", "function", "layer", "net", "optimizer", "train", "claim")
 DATA_WORDS = ("source", "test", "split", "seed", "window", "augment", "on")
-TRAIN_WORDS: tuple[str, ...] = (
-    "loss",
-    "error",
-    "metric",
-    "answer",
-    "optimizer",
-    "batch",
-    "epochs",
-    "steps",
-    "seed",
-    "precision",
-    "clip",
-)
-TRAIN_WORDS += ("accumulate", "freeze", "rate", "decay", "stop", "start", "keep", "every", "step")
+TRAIN_WORDS = (
+    "loss", "error", "metric", "answer", "optimizer", "batch", "epochs", "steps", "seed", "stop", "keep", "clip",
+    "decay", "precision", "accumulate", "freeze", "rate", "start", "every", "step",
+)  # fmt: skip
 
 FIRST: dict[Context, tuple[str, ...]] = {"file": DECLARATIONS, "data": DATA_WORDS, "train": TRAIN_WORDS, "body": ()}
 
@@ -63,21 +41,10 @@ OPERANDS = ("NAME", "NUMBER", "PERCENT", "STRING", "RPAR", "RSQB", "YES", "NO", 
 
 LITERALS = ("NAME", "NUMBER", "PERCENT", "STRING")
 
-CONTINUES: tuple[str, ...] = (
-    "COMMA",
-    "EQUAL",
-    "COLON",
-    "TILDE",
-    "ADD",
-    "MINUS",
-    "MULTIPLY",
-    "POWER",
-    "COMPARE",
-    "LESS",
-    "AND",
-    "OR",
-)
-CONTINUES += ("NOT", "_ARROW", "_RANGE")
+CONTINUES = (
+    "COMMA", "EQUAL", "COLON", "TILDE", "_ARROW", "_RANGE", "NOT", "AND", "OR",
+    "ADD", "MINUS", "MULTIPLY", "POWER", "COMPARE", "LESS",
+)  # fmt: skip
 """After these the statement goes on, whatever the newline says."""
 
 CLOSES = {"(": ")", "[": "]", "{": "}"}
@@ -159,14 +126,15 @@ class Layout:
         self._ahead: deque[Token] = deque()
         self._inside: Context = "body"
         self._closer: Token | None = None
+        self._after_newline: Token | None = None
 
     def closed_by(self, token: Token) -> bool:
         """Whether ``token`` was the last to close a bracket."""
         return self._closer is token
 
     def next_is(self, type: str) -> bool:
-        """Whether the next token has this type, newlines apart."""
-        return self._followed_by((type,)) or (self._followed_by(("_NL",)) and self._followed_by((type,), 1))
+        """Whether the token after the newline under way has this type."""
+        return self._after_newline is not None and self._after_newline.type == type
 
     def __iter__(self) -> Iterator[Token]:
         held: Token | None = None
@@ -181,6 +149,7 @@ class Layout:
             if self._is_later(token):
                 continue
             if held is not None and last is not None and last.type != "LBRACE" and token.type != "RBRACE":
+                self._after_newline = token
                 yield held
             held, last = None, token
             self._nest(token)

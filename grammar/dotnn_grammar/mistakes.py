@@ -336,24 +336,32 @@ def _brackets(at: Scene) -> Problem | None:
     return None
 
 
+PAIRS = {
+    "**": "a power is written `^`: `x^2`",
+    ":=": "a name gets its value with `=`",
+    "+=": "write the sum out: `x = x + 1`",
+    "-=": "write the difference out: `x = x - 1`",
+    "*=": "write the product out: `x = x * 2`",
+    "/=": "write the quotient out: `x = x / 2`",
+    "=>": "a stage of a chain follows `->`",
+    "<-": "a name gets its value with `=`",
+    "++": "write the sum out: `x = x + 1`",
+}
+
+
 def _spellings(at: Scene) -> Problem | None:
     """Signs of other languages that fall apart into two of ours."""
     last = at.last
-    if last is not None and at.touches():
-        pair = f"{last}{at.token}"
-        known = {
-            "**": "a power is written `^`: `x^2`",
-            ":=": "a name gets its value with `=`",
-            "+=": "write the sum out: `x = x + 1`",
-            "-=": "write the difference out: `x = x - 1`",
-            "*=": "write the product out: `x = x * 2`",
-            "/=": "write the quotient out: `x = x / 2`",
-            "=>": "a stage of a chain follows `->`",
-            "<-": "a name gets its value with `=`",
-            "++": "write the sum out: `x = x + 1`",
-        }
-        if pair in known:
-            return OtherSpelling(span=at.from_last(), written=pair, advice=known[pair])
+    if last is not None and at.touches() and f"{last}{at.token}" in PAIRS:
+        return OtherSpelling(span=at.from_last(), written=f"{last}{at.token}", advice=PAIRS[f"{last}{at.token}"])
+    ahead = at.source.line(at.span.line)[at.span.column - 1 : at.span.column + 1]
+    if ahead in PAIRS and at.token.type != "_NL":
+        wide = at.span.model_copy(update={"end_column": at.span.column + 2})
+        return OtherSpelling(span=wide, written=ahead, advice=PAIRS[ahead])
+    if at.token.type == "COLON" and "LBRACE" in at.accepts:
+        return OtherSpelling(
+            span=at.span, written=":", reason="expected `{`", advice="what belongs together stands in braces: `{ … }`"
+        )
     slashes = [t for t in (*at.before, at.token) if t == "//" and t.line == at.token.line]
     if slashes and at.token.type in ("MULTIPLY", "WORD", "NAME", "COMMA", "DOT", "_NL"):
         where = span_of(slashes[0], at.source.name)
@@ -397,7 +405,11 @@ def _mixed(at: Scene) -> Problem | None:
 def _declaration(at: Scene) -> Problem | None:
     """A first word that the file does not know."""
     word = at.before[0] if at.before else at.token
-    if at.layout.contexts[-1] != "file" or word.type not in ("NAME", *(w.upper() for w in RESERVED)):
+    if (
+        at.layout.contexts[-1] != "file"
+        or at.token.type == "RBRACE"
+        or word.type not in ("NAME", *(w.upper() for w in RESERVED))
+    ):
         return None
     if word in STATEMENTS:
         advice = f"`{word}` stands inside a definition: `layer NAME(…)(…) {{ … }}`"
@@ -440,6 +452,8 @@ def _beside(at: Scene) -> Problem | None:
 
 
 def _end(at: Scene) -> Problem | None:
+    if at.token.type == "RBRACE" and at.last is not None:
+        return EarlyEnd(span=_after(span_of(at.last, at.source.name)), expected=_words(at.accepts))
     if at.token.type not in ("_NL", "$END"):
         return None
     if at.accepts & {"LBRACE"} and at.layout.next_is("LBRACE"):
@@ -467,6 +481,8 @@ def _general(at: Scene) -> Problem:
 
 def _words(accepts: frozenset[str]) -> str:
     """What could have come, in words; the rarer possibilities are left out."""
+    if accepts == {"NAME", "LSQB"}:
+        return "a type, such as `[b, 10]`"
     left = set(accepts) - {"$END", "_NL"} or set(accepts)
     said: list[str] = []
     if len(VALUES & left) > 4:

@@ -58,21 +58,33 @@ def parse(source: Source) -> Tree[Token]:
     # Lark's interactive parser has no types of its own.
     parser: Any = grammar().parse_interactive(source.text)
     layout = Layout(parser.lexer_thread.lex(parser.parser_state), source.name)
+    fed: list[Token] = []
     token: Token | None = None
     try:
         for token in layout:
+            fed.append(token)
             parser.feed_token(token)
         tree: Tree[Token] = parser.feed_eof(token)
     except UnexpectedCharacters as stray:
         problem = explain_character(source, stray.line, stray.column)
         raise ProblemError([*layout.problems, problem]) from None
     except UnexpectedToken as stray:
-        problem = explain_token(source, layout, stray.token, parser.accepts())
+        problem = explain_token(source, layout, stray.token, _expected(fed, stray.token))
         raise ProblemError([*layout.problems, problem]) from None
     if layout.problems:
         raise ProblemError(layout.problems)
     check_depth(source, tree)
     return tree
+
+
+def _expected(fed: list[Token], stray: Token) -> set[str]:
+    """What could have stood in the place of ``stray``. The parser that met it has already given up some of it."""
+    again: Any = grammar().parse_interactive("")
+    for token in fed:
+        if token is stray:
+            break
+        again.feed_token(token)
+    return set(again.accepts())
 
 
 def check_text(source: Source) -> None:

@@ -115,6 +115,38 @@ def test_ctrl_c_stops_cleanly(folder, number, code):
     assert (run / "predict.onnx").is_file()
 
 
+def test_a_run_that_never_begins_leaves_nothing(folder, nn, monkeypatch):
+    from dotnn_reference.backend import ReferenceBackend
+    from dotnn_reference.problems import NoFormula
+
+    def refuse(self, graph, options):
+        raise NoFormula(op="magic").error()
+
+    monkeypatch.setattr(ReferenceBackend, "lower", refuse)
+    code, _, err = nn("train", "points.nn", "--backend", "reference")
+    assert code == 1
+    assert "error[F009]" in err
+    assert list((folder / "runs").iterdir()) == []
+
+
+def test_several_blocks_train_in_turn_and_are_compared(folder, nn):
+    spec = (folder / "points.nn").read_text()
+    net, train = spec[spec.index("net Sides") : spec.index("train Sides")], spec[spec.index("train Sides") :]
+    more = (net + train).replace("Sides", "Line").replace("dense(hidden) as hidden -> tanh -> ", "")
+    (folder / "points.nn").write_text(spec + more)
+    code, _, err = nn("train", "points.nn")
+    assert code == 0
+    assert {p.name for p in (folder / "runs").iterdir()} == {"points-Sides-001", "points-Line-001"}
+    ending = err[err.index("Side by side:") :].splitlines()
+    assert [line.split()[0] for line in ending[1:]] == ["Sides", "Line"]
+    assert "22 numbers learned" in ending[1]
+    assert "6 numbers learned" in ending[2]
+    assert nn("train", "points.nn:Line", "--epochs", 1, "--out", "one")[0] == 0
+    assert nn("compile", "points.nn", "-o", "b")[0] == 0
+    assert {p.name for p in (folder / "b").iterdir()} == {"Sides", "Line"}
+    assert nn("train", "points.nn:Lime")[0] == 1
+
+
 # ---- predict
 
 
@@ -173,6 +205,21 @@ def test_compile_writes_a_bundle_once_and_again(folder, nn):
     code, _, err = nn("compile", "points.nn", "-o", ".")
     assert code == 1
     assert "error[C004]" in err
+
+
+def test_the_host_script_ends_with_the_weights_of_nn_train(folder, nn):
+    import numpy as np
+
+    from dotnn.training.run import read_weights
+
+    spec = (folder / "points.nn").read_text().replace("  keep best val.error\n", "")
+    (folder / "points.nn").write_text(spec)
+    assert nn("train", "points.nn", "--threads", 1, "--device", "cpu", "--out", "r")[0] == 0
+    assert nn("compile", "points.nn", "-o", "b", "--host", "python")[0] == 0
+    subprocess.run([sys.executable, "-I", "b/host.py", "1"], capture_output=True, timeout=60, check=True)
+    kept = read_weights(folder / "r")
+    with np.load(folder / "b" / "weights.npz") as hosted:
+        assert {name: hosted[name].tobytes() for name in hosted} == {name: a.tobytes() for name, a in kept.items()}
 
 
 def test_show_prints_definitions_operations_and_files(folder, nn):

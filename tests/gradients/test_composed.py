@@ -90,7 +90,7 @@ def weave(data, least, most):
     return Case("", "woven", draw.tape.graph("woven"), draw.feeds)
 
 
-@settings(the_same_each_time, max_examples=150)
+@settings(the_same_each_time, max_examples=100)
 @given(data=st.data())
 def test_gradient(data):
     check_gradient(weave(data, 10, 20), judge)

@@ -1,5 +1,7 @@
 """Reverse mode itself: what is added up, what is left out, what depends on what."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -72,7 +74,7 @@ def test_every_broadcast_is_undone(left, right):
     flow = gradients((a * b).sum(), [a])[0]
     assert flow.dims == left
     shapes = [[4 if d == "b" else d for d in dims] for dims in (left, right)]
-    feeds = {
+    feeds: dict[str, Any] = {
         "a": np.ones(shapes[0]),
         "b": np.arange(1.0, 1 + np.prod(shapes[1])).reshape(shapes[1]),
         "batch": [0.0] * 4,

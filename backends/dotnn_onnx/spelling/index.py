@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dotnn.graph import Node, multiply
 from dotnn_onnx.spelling.rules import spelling
 from dotnn_onnx.spelling.shape import zeros
 from dotnn_onnx.writer import Writer
-
-COMPARE_UP_TO = 64
-"""Up to so many places each is compared with the index; with more, numbers are scattered (see tests/benchmarks)."""
 
 
 def _index(w: Writer, value: str) -> str:
@@ -34,15 +29,10 @@ def pick(w: Writer, node: Node) -> None:
 @spelling("place")
 def place(w: Writer, node: Node) -> None:
     x, index = node.inputs
-    size = node.type.dims[-1]
     last = w.numbers([-1])
     column, value = w.emit("Unsqueeze", _index(w, index), last), w.emit("Unsqueeze", w[x], last)
-    if node.type.is_float and isinstance(size, int) and size <= COMPARE_UP_TO:
-        kind = "int32" if w.view.types[index].dtype == "i32" else "int64"
-        here = w.emit("Equal", column, w.constant(np.arange(size, dtype=kind)))
-        w.emit("Mul", w.cast(here, node.type.dtype), value, to=node.name)
-    else:
-        w.emit("ScatterElements", zeros(w, node), column, value, to=node.name, axis=-1)
+    # Comparing each place with the index takes one to three times as long, the more places the longer.
+    w.emit("ScatterElements", zeros(w, node), column, value, to=node.name, axis=-1)
 
 
 @spelling("scatter")

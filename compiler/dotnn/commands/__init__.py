@@ -97,6 +97,12 @@ def explain(error: Exception, debug: bool) -> int:
     if isinstance(error, MemoryError):
         typer.echo("There is not enough memory for this. A smaller batch or a smaller net needs less.", err=True)
         return 1
+    if isinstance(error, OSError):
+        where = f"`{error.filename}`: " if error.filename else ""
+        typer.echo(f"The system refused: {where}{error.strerror or error}", err=True)
+        if debug:
+            _traceback(error)
+        return 1
     words = f"{type(error).__name__}: {error}".splitlines()[0]
     typer.echo(f"This is a bug of nn, not yours: {words}", err=True)
     if debug:

@@ -38,7 +38,7 @@ def compile(
     from dotnn.commands import desk
     from dotnn.compiler import compile_file, program_names
     from dotnn.plugins import Hosting, Options, backend
-    from dotnn.training.run import cannot_write, write
+    from dotnn.training.run import cannot_write
 
     path, name = desk.target(file)
     values = desk.settings(set or [])
@@ -57,13 +57,13 @@ def compile(
             raise cannot_write(folder, error) from None
         if others and not (folder / "manifest.json").exists():
             raise desk.NotEmpty(folder=str(folder)).error()
-        paths = list(writer.write(compiled.program, compiled.source, folder, options))
-        if host is not None:
-            if not isinstance(writer, Hosting):
-                raise desk.NoHost(backend=writer.name, language=host.value).error()
-            script, text = writer.host(compiled.program, host.value)
-            write(folder / script, text)
-            paths.append(folder / script)
+        if host is None:
+            paths = writer.write(compiled.program, compiled.source, folder, options)
+        elif isinstance(writer, Hosting):
+            rows = compiled.dataset.splits["train"].arrays
+            paths = writer.write(compiled.program, compiled.source, folder, options, host.value, rows)
+        else:
+            raise desk.NoHost(backend=writer.name, language=host.value).error()
         if format is Format.json:
             print(
                 json.dumps(

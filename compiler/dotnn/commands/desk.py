@@ -134,15 +134,15 @@ def options(device: str, threads: int | None) -> Options:
 def tell(error: ProblemError, sources: Mapping[str, Source] | None = None) -> None:
     """Every problem on stderr, each with its place in the file."""
     from dotnn.training.display import colored
-    from dotnn_grammar.show import render
+    from dotnn_grammar.show import render_all
 
-    known = dict(sources or getattr(error, "sources", None) or {})
+    known = dict(sources or error.sources)
     color = colored(sys.stderr) and not os.environ.get("NO_COLOR")
     for problem in error.problems:
         for span in [problem.span, *(note.span for note in problem.notes)]:
             if span is not None and span.file not in known:
                 known |= _source(span.file)
-        print(render(problem, known, color), file=sys.stderr)
+    print(render_all(error.problems, known, color), file=sys.stderr, end="", flush=True)
 
 
 def _source(name: str) -> dict[str, Source]:

@@ -102,11 +102,15 @@ def _one(
         desk.say(note)
     folder = run.make_folder(program, out)
     run.begin(folder, program, compiled.source)
-    flag = Flag()
+    flag, log = Flag(), run.Log(folder)
     display = _display(folder, as_json)
     try:
         with listening(flag):
-            outcome = learn(program, compiled.dataset, backend, options, [run.Log(folder), display], flag, limits)
+            outcome = learn(program, compiled.dataset, backend, options, [log, display], flag, limits)
+    except BaseException:
+        log.close()
+        run.discard(folder)
+        raise
     finally:
         if hasattr(display, "close"):
             display.close()

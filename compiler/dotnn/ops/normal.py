@@ -34,8 +34,8 @@ def _logsumexp_type(x: Type) -> Type:
 
 
 def _logsumexp(g: Value, y: Value, x: Value) -> Gradients:
-    column = (*y.dims, 1)
-    return [g.reshape(column) * exp(x - y.reshape(column))]
+    # Not e^(x - y), in which a large y leaves few digits.
+    return [g.reshape((*y.dims, 1)) * softmax(x)]
 
 
 softmax = register(

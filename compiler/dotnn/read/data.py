@@ -50,7 +50,7 @@ class UnknownPart(Problem):
     code = "R021"
     title = "`{word}` is not a part that data is split into"
     label = "not a part"
-    help = "{advice}; `train` is learned from, `val` decides when to stop, `test` is the exam at the end"
+    help = "{advice} (`train` is learned from, `val` decides when to stop, `test` is the exam at the end)"
     word: str
     advice: str
 
@@ -82,7 +82,7 @@ class UnknownForm(Problem):
     code = "R025"
     title = "a column cannot be read as `{word}`"
     label = "not a form"
-    help = "{advice}; a column of reals needs no `as`"
+    help = "{advice} (a column of reals needs no word)"
     word: str
     advice: str
 

@@ -61,6 +61,18 @@ class TwiceNamed(Problem):
     place: str
 
 
+class OtherTruth(Problem):
+    code = "R006"
+    title = "`{written}` is written `{word}` here"
+    label = "another language's word"
+    help = "write `{word}`"
+    written: str
+    word: str
+
+
+TRUTHS = {"True": "yes", "False": "no"}
+
+
 def plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
@@ -71,7 +83,7 @@ class Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self._expressions: dict[str, Callable[[Branch], spec.Expression]] = {
-            "name": lambda t: spec.Name(span=self.span(t), name=str(kids(t)[0])),
+            "name": self._name,
             "number": self._number,
             "text": lambda t: spec.Text(span=self.span(t), value=self.text(kids(t)[0])),
             "yes": lambda t: spec.Truth(span=self.span(t), value=True),
@@ -163,6 +175,12 @@ class Reader:
         return spec.Argument(
             span=self.span(tree), name=None if name is None else str(name), value=self.expression(kids(tree)[1])
         )
+
+    def _name(self, tree: Branch) -> spec.Expression:
+        name = str(kids(tree)[0])
+        if name in TRUTHS:
+            raise OtherTruth(span=self.span(tree), written=name, word=TRUTHS[name]).error()
+        return spec.Name(span=self.span(tree), name=name)
 
     def _number(self, tree: Branch) -> spec.Expression:
         return self.number(leaf_token(kids(tree)[0]))

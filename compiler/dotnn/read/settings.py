@@ -127,6 +127,9 @@ class Settings:
     def setting(self, tree: Branch) -> None:
         line = read_line(self.reader, tree)
         if line.word not in self.forms:
+            for near in nearest(line.word, self.forms, most=1):
+                # Not missing, then.
+                self.seen.setdefault(near, line.head)
             known = ", ".join(f"`{w}`" for w in self.forms)
             advice = perhaps(line.word, self.forms, otherwise=f"{self.block} has the settings {known}")
             raise UnknownSetting(span=line.head, word=line.word, block=self.block, advice=advice).error()

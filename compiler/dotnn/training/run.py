@@ -19,6 +19,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -132,6 +133,17 @@ def begin(folder: Path, program: Program, source: str) -> None:
     write(folder / PROGRAM, dump(program))
 
 
+def discard(folder: Path) -> None:
+    """Takes away what ``begin`` and an empty log left of a run whose first epoch never ended."""
+    log = folder / LOG
+    if log.exists() and log.stat().st_size:
+        return
+    for name in (SPEC, PROGRAM, LOG):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def finish(folder: Path, program: Program, outcome: Outcome, backend: Backend, options: Options) -> list[str]:
     """What training brought: the names of the files that were written."""
     names = [WEIGHTS, RESULT]
@@ -214,6 +226,9 @@ class Log(Observer):
             raise cannot_write(self.path, error) from None
 
     def ended(self, outcome: Outcome) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.file.close()
 
 

@@ -40,7 +40,7 @@ def _how(outcome: Outcome) -> list[str]:
     words = {
         "done": f"Learned for {length}.",
         "stopped": f"Learned for {length}, then stopped: {outcome.reason}.",
-        "interrupted": f"Stopped by you after {length}. What was learned so far is saved.",
+        "interrupted": f"Stopped, as you wished, after {length}. What was learned so far is saved.",
         "diverged": f"It went wrong after {length}.",
     }
     kept = [f"The weights of epoch {outcome.kept:,} are kept."] if outcome.kept else []
