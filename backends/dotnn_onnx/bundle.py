@@ -121,5 +121,7 @@ def bake_model(program: Program, state: Mapping[str, Array], options: Options = 
     fed = [info for info in model.graph.input if info.name not in inside]
     del model.graph.input[:]
     model.graph.input.extend(fed)
-    model.graph.initializer.extend(numpy_helper.from_array(np.ascontiguousarray(state[n]), n) for n in inside)
+    read = {name for node in model.graph.node for name in node.input}
+    constants = {name: np.asarray(state[name]) for name in inside if name in read}
+    model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
     return model

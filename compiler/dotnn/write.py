@@ -67,7 +67,9 @@ def _form(part: spec.Expression) -> tuple[str, int]:
             condition, then = _write(part.condition, OR), _write(part.then, OR)
             return f"{then} if {condition} else {_write(part.otherwise, CHOICE)}", CHOICE
         case spec.Until():
-            return f"{_write(part.value, CHOICE)} until {part.unit} {_write(part.count, POSTFIX)}", PHASE
+            plain = isinstance(part.count, spec.Name | spec.Number)
+            count = write_expression(part.count) if plain else f"({write_expression(part.count)})"
+            return f"{_write(part.value, CHOICE)} until {part.unit} {count}", PHASE
         case spec.Then():
             return " then ".join(_write(p, PHASE) for p in part.phases), SCHEDULE
         case spec.Chain():

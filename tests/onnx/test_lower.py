@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import onnx
-from dotnn.graph import At, Graph, Type, measure
+from dotnn.graph import At, Dtype, Graph, Type, measure
 from dotnn.operation import operations
 from dotnn.plugins import Options
 from dotnn.tape import Tape
@@ -102,13 +102,13 @@ def drawn(graph: Graph, sizes: dict[str, int]) -> dict[str, np.ndarray]:
     return {name: generator.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def unary(op: str, dtype: str, **attributes):
+def unary(op: str, dtype: Dtype, **attributes):
     tape = Tape(op)
     tape.output("y", tape.add(op, tape.input("x", Type(dtype=dtype, dims=("b", 3)), "data"), **attributes), "output")
     return tape.graph()
 
 
-def binary(op: str, dtype: str):
+def binary(op: str, dtype: Dtype):
     tape = Tape(op)
     a, b = (tape.input(name, Type(dtype=dtype, dims=("b", 3)), "data") for name in "ab")
     tape.output("y", tape.add(op, a, b), "output")
@@ -124,7 +124,10 @@ ARITHMETIC = ("add", "sub", "mul", "div", "maximum", "minimum", "mod")
 @pytest.mark.parametrize("op", [*ARITHMETIC, *COMPARISONS])
 def test_pairs_of_every_type(nets, op, dtype):
     graph = binary(op, dtype)
-    feeds = {"a": np.array([[7, 2, 9], [4, 4, 0]], NUMPY[dtype]), "b": np.array([[2, 7, 9], [3, 4, 5]], NUMPY[dtype])}
+    feeds: dict[str, np.ndarray] = {
+        "a": np.array([[7, 2, 9], [4, 4, 0]], NUMPY[dtype]),
+        "b": np.array([[2, 7, 9], [3, 4, 5]], NUMPY[dtype]),
+    }
     check(graph)
     close(nets.start(graph).run(feeds)["y"], judged(graph, feeds, Options())["y"])
 
@@ -132,7 +135,7 @@ def test_pairs_of_every_type(nets, op, dtype):
 @pytest.mark.parametrize("op", COMPARISONS)
 def test_truth_values_are_compared(nets, op):
     graph = binary(op, "bool")
-    feeds = {"a": np.array([[True, False, True]]), "b": np.array([[False, False, True]])}
+    feeds: dict[str, np.ndarray] = {"a": np.array([[True, False, True]]), "b": np.array([[False, False, True]])}
     check(graph)
     close(nets.start(graph).run(feeds)["y"], judged(graph, feeds, Options())["y"])
 
@@ -156,7 +159,7 @@ def test_truth_values_are_compared(nets, op):
 )
 def test_one_input_of_every_type(nets, op, attributes, dtype):
     graph = unary(op, dtype, **attributes)
-    feeds = {"x": np.array([[7, 2, 9], [4, 4, 0]], NUMPY[dtype])}
+    feeds: dict[str, np.ndarray] = {"x": np.array([[7, 2, 9], [4, 4, 0]], NUMPY[dtype])}
     check(graph)
     close(nets.start(graph).run(feeds)["y"], judged(graph, feeds, Options())["y"])
 
@@ -164,7 +167,7 @@ def test_one_input_of_every_type(nets, op, attributes, dtype):
 @pytest.mark.parametrize("op", ["exp", "tanh", "softmax", "log_softmax", "logsumexp", "sqrt", "sin", "floor"])
 def test_double_precision_stays(nets, op):
     graph = unary(op, "f64")
-    feeds = {"x": np.array([[0.1, 1.7, 2.9]])}
+    feeds: dict[str, np.ndarray] = {"x": np.array([[0.1, 1.7, 2.9]])}
     check(graph)
     np.testing.assert_allclose(
         nets.start(graph).run(feeds)["y"], judged(graph, feeds, Options(float64=True))["y"], rtol=1e-13
@@ -174,7 +177,7 @@ def test_double_precision_stays(nets, op):
 @pytest.mark.parametrize("op", ["normalise", "precision"])
 def test_normalising_in_double_precision(nets, op):
     graph = unary(op, "f64", eps=1e-5)
-    feeds = {"x": np.array([[0.1, 1.7, 2.9]])}
+    feeds: dict[str, np.ndarray] = {"x": np.array([[0.1, 1.7, 2.9]])}
     check(graph)
     np.testing.assert_allclose(
         nets.start(graph).run(feeds)["y"], judged(graph, feeds, Options(float64=True))["y"], rtol=1e-13
@@ -187,7 +190,7 @@ def test_choosing_in_every_type(nets, dtype):
     c = tape.input("c", Type(dtype="bool", dims=(3,)), "data")
     a, b = (tape.input(name, Type(dtype=dtype, dims=(3,)), "data") for name in "ab")
     tape.output("y", tape.add("select", c, a, b), "output")
-    feeds = {
+    feeds: dict[str, np.ndarray] = {
         "c": np.array([True, False, True]),
         "a": np.array([1, 0, 1], NUMPY[dtype]),
         "b": np.array([0, 1, 0], NUMPY[dtype]),
@@ -201,8 +204,8 @@ def test_what_is_not_chosen_may_be_no_number(nets, op):
     tape = Tape("select")
     x = tape.input("x", Type(dtype="f32", dims=(3,)), "data")
     tape.output("y", tape.add("select", x > 0, tape.add(op, x), tape.literal(0.0)), "output")
-    x = np.array([1, -np.inf, np.nan], np.float32)
-    y = nets.start(tape.graph()).run({"x": x})["y"]
+    given = np.array([1, -np.inf, np.nan], np.float32)
+    y = nets.start(tape.graph()).run({"x": given})["y"]
     assert np.isfinite(y).all()
     assert (y[1:] == 0).all()
 
@@ -212,7 +215,7 @@ def test_what_is_not_chosen_may_be_no_number(nets, op):
 def test_extreme_logits(nets, op, scale):
     graph = unary(op, "f32")
     for row in ([scale, scale, scale], [scale, 0, -scale]):
-        feeds = {"x": np.array([row], np.float32)}
+        feeds: dict[str, np.ndarray] = {"x": np.array([row], np.float32)}
         y = nets.start(graph).run(feeds)["y"]
         assert np.isfinite(y).all()
         close(y, judged(graph, feeds, Options())["y"])
@@ -226,12 +229,24 @@ def test_adding_rows_gives_the_same_bits_at_any_number_of_threads(nets):
     tape.output("y", tape.add("scatter", index, rows, rows=7), "output")
     generator = np.random.default_rng(0)
     places = generator.integers(0, 7, 4000)
-    feeds = {"index": places, "rows": generator.integers(-8, 9, (4000, 32)).astype(np.float32)}
+    feeds: dict[str, np.ndarray] = {"index": places, "rows": generator.integers(-8, 9, (4000, 32)).astype(np.float32)}
     want = np.stack([feeds["rows"][places == r].sum(axis=0) for r in range(7)])  # whole numbers: exact in any order
     for threads in (1, 2, 4):
         executor = nets.start(tape.graph(), Options(threads=threads))
         for _ in range(20):
             np.testing.assert_array_equal(executor.run(feeds)["y"], want)
+
+
+@pytest.mark.parametrize("op", ["random", "shuffle", "derive_key"])
+def test_the_same_random_bits_on_every_target(nets, op):
+    for case in cases_of(op, each=4):
+        shifted, divided = lower(case.graph, "cpu"), lower(case.graph)
+        assert "BitShift" in ops(shifted)
+        assert "BitShift" not in ops(divided)
+        want = nets.start(case.graph).run(case.feeds)["y"]
+        np.testing.assert_array_equal(
+            nets.start(case.graph, Options(target="cpu", threads=1)).run(case.feeds)["y"], want
+        )
 
 
 # ---- structure
@@ -270,7 +285,11 @@ def test_a_sum_that_would_grow_the_product_stays_a_sum(nets):
     c = tape.input("c", Type(dtype="f32", dims=(2, 3)), "data")
     tape.output("y", x @ w + c, "output")
     assert ops(check(tape.graph())) == ["Gemm", "Add"]
-    feeds = {"x": np.ones((1, 1), np.float32), "w": np.ones((1, 1), np.float32), "c": np.zeros((2, 3), np.float32)}
+    feeds: dict[str, np.ndarray] = {
+        "x": np.ones((1, 1), np.float32),
+        "w": np.ones((1, 1), np.float32),
+        "c": np.zeros((2, 3), np.float32),
+    }
     assert nets.start(tape.graph()).run(feeds)["y"].tolist() == [[1, 1, 1], [1, 1, 1]]
 
 
@@ -337,7 +356,7 @@ def test_reshaping_with_sizes_that_are_not_known_yet(nets, have, want):
         array = np.arange(np.prod([sizes.get(d, d) for d in have], dtype=int), dtype=np.float32).reshape(
             [sizes.get(d, d) for d in have]
         )
-        feeds = {"x": array}
+        feeds: dict[str, np.ndarray] = {"x": array}
         got = nets.start(tape.graph()).run(feeds)["y"]
         np.testing.assert_array_equal(got, judged(tape.graph(), feeds, Options())["y"])
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dotnn.compiler import check
 from dotnn.read import read_file
 from dotnn_grammar.problems import ProblemError
 from dotnn_grammar.show import render_all
@@ -11,23 +12,17 @@ from dotnn_grammar.show import render_all
 HERE = Path(__file__).parent
 NAMES = sorted(path.stem for path in HERE.glob("*.nn"))
 
-try:
-    from dotnn.compiler import check
-except ImportError:
-    check = None
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages show a file as it was asked for: by name, from its own folder."""
+    monkeypatch.chdir(HERE)
 
 
-def read(path: Path, whole: bool) -> None:
-    """Raises what is wrong with the file; as far as its meaning where ``whole``."""
-    read_file(path, path.name)
-    if whole and check is not None:
-        check(path)
-
-
-def complaint(name: str) -> str:
+def mistakes_in(name: str) -> ProblemError:
     with pytest.raises(ProblemError) as caught:
-        read(HERE / f"{name}.nn", whole=True)
-    return render_all(caught.value.problems, caught.value.sources)
+        check(Path(f"{name}.nn"))
+    return caught.value
 
 
 def test_there_are_enough_pairs() -> None:
@@ -36,7 +31,8 @@ def test_there_are_enough_pairs() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_mistake_is_explained(name: str, update_goldens: bool) -> None:
-    said = complaint(name)
+    wrong = mistakes_in(name)
+    said = render_all(wrong.problems, wrong.sources)
     golden = HERE / f"{name}.err"
     if update_goldens:
         golden.write_text(said, encoding="utf-8")
@@ -45,9 +41,7 @@ def test_a_mistake_is_explained(name: str, update_goldens: bool) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_problem_has_a_place_and_says_what_to_do(name: str) -> None:
-    with pytest.raises(ProblemError) as caught:
-        read(HERE / f"{name}.nn", whole=True)
-    for problem in caught.value.problems:
+    for problem in mistakes_in(name).problems:
         assert problem.code
         assert problem.span is not None
         assert problem.help_text or problem.label_text
@@ -56,4 +50,4 @@ def test_every_problem_has_a_place_and_says_what_to_do(name: str) -> None:
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.fix")), ids=lambda path: path.stem)
 def test_the_repair_reads(path: Path) -> None:
     assert (HERE / f"{path.stem}.nn").exists()
-    read(path, whole=False)
+    read_file(path, path.name)

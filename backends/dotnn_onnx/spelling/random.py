@@ -1,7 +1,7 @@
 """Numbers that look random: the generator *squares* in u64 arithmetic (``ops/random.py`` says what is computed).
 
 Multiplication and addition wrap modulo 2^64; a shift is a division or a multiplication by a power of two, since CUDA
-has no bitwise kernels.
+has no bitwise kernels (with `--target cpu` it is one).
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ def up(w: Writer, x: str, bits: int) -> str:
     return w.emit("Mul", x, w.number(1 << bits, "u64"))
 
 
-def down(w: Writer, x: str, bits: int, to: str | None = None) -> str:
-    return w.emit("Div", x, w.number(1 << bits, "u64"), to=to)
+def down(w: Writer, x: str, bits: int) -> str:
+    if w.target == "cpu":
+        return w.emit("BitShift", x, w.number(bits, "u64"), direction="RIGHT")
+    return w.emit("Div", x, w.number(1 << bits, "u64"))
 
 
 def squares(w: Writer, counter: str, key: str) -> str:

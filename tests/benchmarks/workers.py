@@ -1,0 +1,155 @@
+"""One peer in a process of its own: it is told on standard input how many steps to make, and answers with its time.
+
+    python workers.py PEER CASE FOLDER THREADS
+
+The folder holds the spec and the table of the case. The first answer is the peer's version; then, for each number of
+steps that is read, one line of JSON: the seconds that they took, and the loss of each step.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+from cases import CASES, Case
+
+Floats = npt.NDArray[np.float32]
+Batch = tuple[Floats, npt.NDArray[np.int64]]
+Steps = Callable[[int], list[float]]
+"""Makes so many steps and gives their losses."""
+
+
+def start(folder: Path) -> tuple[dict[str, Floats], Floats, npt.NDArray[np.int64]]:
+    """The weights that everybody starts from (those of the spec's init graph), and the rows."""
+    from dotnn.compiler import compile_file
+    from dotnn.plugins import Options, backend
+
+    compiled = compile_file(folder / "net.nn")
+    onnx, options = backend("onnx"), Options(threads=1)
+    init = onnx.start(onnx.lower(compiled.program.graphs["init"], options), options)
+    state = init.run({"seed": np.array(1)})
+    rows = compiled.dataset.splits["train"].arrays
+    return state, rows["x"], rows["label"]
+
+
+def endless(case: Case, x: Floats, label: npt.NDArray[np.int64]) -> Iterator[Batch]:
+    while True:
+        for first in range(0, case.rows, case.batch):
+            yield x[first : first + case.batch], label[first : first + case.batch]
+
+
+def dotnn(case: Case, folder: Path, threads: int) -> tuple[str, Steps]:
+    import onnxruntime as ort
+
+    from dotnn import __version__
+    from dotnn.compiler import compile_file
+    from dotnn.plugins import Options, backend
+
+    state, x, label = start(folder)
+    program = compile_file(folder / "net.nn").program
+    onnx, options = backend("onnx"), Options(threads=threads or None)
+    session = onnx.start(onnx.lower(program.graphs["train"], options), options).train(state)
+    batches = endless(case, x, label)
+
+    def steps(count: int) -> list[float]:
+        losses = []
+        for _ in range(count):
+            rows, labels = next(batches)
+            losses.append(float(session.step({"x": rows, "label": labels})["loss"]))
+        return losses
+
+    return f"dotnn {__version__} on onnxruntime {ort.__version__}", steps
+
+
+def torch(case: Case, folder: Path, threads: int) -> tuple[str, Steps]:
+    import torch
+    from torch import nn
+
+    if threads:
+        torch.set_num_threads(threads)
+    state, x, label = start(folder)
+    layers: list[nn.Module] = []
+    for i, (n, units) in enumerate(zip(case.sizes, case.sizes[1:], strict=False)):
+        layers += [nn.Linear(n, units)] + ([nn.ReLU()] if i < len(case.sizes) - 2 else [])
+    net = nn.Sequential(*layers)
+    names = [name for name in state if ":" not in name and name != "step"]
+    with torch.no_grad():
+        for parameter, name in zip(net.parameters(), names, strict=True):
+            value = torch.from_numpy(state[name].copy())
+            parameter.copy_(value.T if value.ndim == 2 else value)
+    optimizer = torch.optim.Adam(net.parameters(), lr=case.rate, fused=True)
+    loss_of = nn.CrossEntropyLoss()
+    batches = endless(case, x, label)
+    tensors = {}
+
+    def steps(count: int) -> list[float]:
+        losses = []
+        for _ in range(count):
+            rows, labels = next(batches)
+            key = rows.ctypes.data
+            if key not in tensors:  # the same rows come again each epoch: no copy, no conversion
+                tensors[key] = (torch.from_numpy(rows), torch.from_numpy(labels))
+            a, b = tensors[key]
+            optimizer.zero_grad(set_to_none=True)
+            loss = loss_of(net(a), b)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    return f"PyTorch {torch.__version__}, eager, fused Adam", steps
+
+
+def sklearn(case: Case, folder: Path, threads: int) -> tuple[str, Steps]:
+    import warnings
+
+    import sklearn
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads or None)
+    state, x, label = start(folder)
+    net = MLPClassifier(
+        case.sizes[1:-1], alpha=0.0, batch_size=case.batch, learning_rate_init=case.rate, shuffle=False, max_iter=1
+    )
+    warnings.simplefilter("ignore")
+    net.partial_fit(x[: case.batch], label[: case.batch], classes=np.arange(case.sizes[-1]))
+    names = [name for name in state if ":" not in name and name != "step"]
+    net.coefs_ = [state[n].copy() for n in names if state[n].ndim == 2]
+    net.intercepts_ = [state[n].copy() for n in names if state[n].ndim == 1]
+    net._optimizer = AdamOptimizer(net.coefs_ + net.intercepts_, case.rate)
+    batches = endless(case, x, label)
+
+    def steps(count: int) -> list[float]:
+        losses = []
+        for _ in range(count):
+            rows, labels = next(batches)
+            net.partial_fit(rows, labels)
+            losses.append(float(net.loss_))
+        return losses
+
+    return f"scikit-learn {sklearn.__version__} MLPClassifier.partial_fit", steps
+
+
+PEERS = {"dotnn": dotnn, "torch": torch, "sklearn": sklearn}
+
+
+def main() -> None:
+    peer, number, folder, threads = sys.argv[1:]
+    version, steps = PEERS[peer](CASES[int(number)], Path(folder), int(threads))
+    print(json.dumps({"version": version}), flush=True)
+    for line in sys.stdin:
+        count = int(line)
+        began = perf_counter()
+        losses = steps(count)
+        print(json.dumps({"seconds": perf_counter() - began, "losses": losses}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
