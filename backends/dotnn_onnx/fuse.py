@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
+import numpy as np
+
 from dotnn.graph import Dim, Node, multiply
 from dotnn_onnx.spelling import rule_of
+from dotnn_onnx.spelling.index import place_of
 from dotnn_onnx.view import View
-from dotnn_onnx.writer import Writer
+from dotnn_onnx.writer import Writer, numpy_dtype
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,24 @@ def sum_of_squares(view: View, node: Node) -> Spelt | None:
     return Spelt((x,), lambda w: w.emit("ReduceSumSquare", w[x], w.numbers(axes), to=node.name, keepdims=keep))
 
 
+def less_one_of_each(view: View, node: Node) -> Spelt | None:
+    """``x - place(1, index)``, as in the gradient of cross-entropy: 1 is taken away where the index points, nothing else
+    is touched."""
+    x, taken = node.inputs
+    placed = view.only(taken, "place")
+    if placed is None or not node.type.is_float or view.number(placed.inputs[0]) != 1 or placed.type != view.types[x]:
+        return None
+    index = placed.inputs[1]
+
+    def write(w: Writer) -> None:
+        column = w.emit("Unsqueeze", place_of(w, index), w.numbers([-1]))
+        minus = np.full(1, -1, dtype=numpy_dtype(node.type.dtype))
+        ones = w.emit("ConstantOfShape", w.emit("Shape", column), value=w.tensor(minus))
+        w.emit("ScatterElements", w[x], column, ones, to=node.name, axis=-1, reduction="add")
+
+    return Spelt((x, index), write)
+
+
 def _fits(c: tuple[Dim, ...], y: tuple[Dim, ...]) -> bool:
     """Whether Gemm can add c to y: c stretches to y and no further (one row, where y has more than two dims)."""
     if len(y) > 2:
@@ -116,5 +137,6 @@ def _fits(c: tuple[Dim, ...], y: tuple[Dim, ...]) -> bool:
 PATTERNS: dict[str, tuple[Pattern, ...]] = {
     "add": (product_and_sum,),
     "matmul": (matrix_product,),
+    "sub": (less_one_of_each,),
     "sum": (sum_of_squares,),
 }

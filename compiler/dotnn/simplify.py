@@ -164,6 +164,10 @@ def _sub(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value |
     minus = view.of(b, "neg")
     if minus:
         return view.apply("add", [a, view.input(minus)], {})
+    for x, s in _scaled(view, a):
+        for y, t in _scaled(view, b):
+            if s is t and x.dims == y.dims:  # x*s - y*s = (x - y) * s
+                return view.apply("mul", [view.apply("sub", [x, y], {}), s], {})
     return _literals(view, "sub", a, b)
 
 
@@ -177,6 +181,15 @@ def _mul(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value |
     folded = _literals(view, "mul", a, b)
     if folded is not None:
         return folded
+    for x, s in ((a, b), (b, a)):
+        wide = view.of(x, "expand")
+        if wide and view.scalar(s) and view.scalar(view.input(wide)):
+            return view.apply("expand", [view.apply("mul", [view.input(wide), s], {})], wide.attributes)
+    for x, s in ((a, b), (b, a)):
+        minus, difference = view.of(s, "neg"), view.of(x, "sub")
+        if minus and difference and view.scalar(s):  # (p - q) * -s = (q - p) * s
+            turned = view.apply("sub", [view.input(difference, 1), view.input(difference, 0)], {})
+            return view.apply("mul", [turned, view.input(minus)], {})
     return _scalars_first(view, a, b)
 
 
@@ -261,9 +274,14 @@ def _reshape(view: View, inputs: list[Value], attributes: Mapping[str, Attribute
     dims = attributes["dims"]
     if inputs[0].dims == dims:
         return inputs[0]
+    wide = view.of(inputs[0], "expand")
+    if wide and view.scalar(view.input(wide)):
+        return view.apply("expand", [view.input(wide)], {"dims": dims})
     before = view.of(inputs[0], "reshape")
     if before:
         return view.apply("reshape", [view.input(before)], attributes)
+    for x, s in _scaled(view, inputs[0]):  # single numbers go last
+        return view.apply("mul", [view.apply("reshape", [x], attributes), s], {})
     for fold in ("sum", "mean", "max", "min"):
         kept = view.of(inputs[0], fold)
         if kept and kept.attributes["keep"]:
@@ -304,12 +322,27 @@ def _cast(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) 
 
 
 def _sum(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
-    """The sum over the places of what was placed is what was placed."""
+    """Single numbers leave the sum; the sum over the places of what was placed is what was placed."""
+    for x, s in _scaled(view, inputs[0]):
+        return view.apply("mul", [view.apply("sum", [x], attributes), s], {})
     placed = view.of(inputs[0], "place")
     if not placed or attributes["axes"] != (inputs[0].type.rank - 1,):
         return None
     x = view.input(placed)
     return view.apply("reshape", [x], {"dims": (*x.dims, 1)}) if attributes["keep"] else x
+
+
+def _place(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
+    """One number s in every place is 1 in every place, times s."""
+    x, index = inputs
+    wide = view.of(x, "expand")
+    if not wide or not view.scalar(view.input(wide)) or x.dtype not in FLOATS:
+        return None
+    s = view.input(wide)
+    if view.number(s) == 1:
+        return None
+    one = view.tape.literal(1, x.dtype).expand(x.dims)
+    return view.apply("mul", [view.apply("place", [one, index], attributes), s], {})
 
 
 RULES: dict[str, Rule] = {
@@ -318,6 +351,7 @@ RULES: dict[str, Rule] = {
     "mul": _mul,
     "div": _div,
     "neg": _neg,
+    "place": _place,
     "gt": _gt,
     "reshape": _reshape,
     "expand": _expand,

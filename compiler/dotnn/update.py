@@ -56,6 +56,7 @@ def update(graph: Graph, machine: Machine, train: Train, steps: int, epoch: int)
     steps: how many there will be; epoch: how many make an epoch.
     """
     tape = machine.tape = Tape.of(graph.model_copy(update={"outputs": ()}))
+    before = len(tape.nodes)
     machine.instances = {}
     values = {o.name: tape.values[o.value] for o in graph.outputs}
     kept = [o for o in graph.outputs if not o.name.startswith(GRADIENT)]
@@ -87,7 +88,20 @@ def update(graph: Graph, machine: Machine, train: Train, steps: int, epoch: int)
         tape.output("rate", tensor(tape, rate if isinstance(rate, Tensor | int | float) else 0.0, "f32").value, "rate")
         loss = values["loss"]
         tape.output("finite", tape.add("and", _is_finite(loss), _is_finite(norm)), "finite")
-    return tape.graph()
+    return _soon(tape.graph(), before)
+
+
+def _soon(graph: Graph, before: int) -> Graph:
+    """The same operations, each one of the update as soon as it can be done: right behind the gradient that it needs.
+
+    A gradient is then used while it is near at hand, and its memory is free for the next. The first ``before``
+    operations keep their order.
+    """
+    turn = {node.name: i for i, node in enumerate(graph.nodes[:before])}
+    for node in graph.nodes[before:]:
+        turn[node.name] = max((turn.get(name, -1) for name in node.inputs), default=-1)
+    ordered = sorted(graph.nodes, key=lambda node: turn[node.name])
+    return graph.model_copy(update={"nodes": tuple(ordered)})
 
 
 def _is_finite(x: Value) -> Value:
@@ -142,7 +156,7 @@ def _optimizer(frame: Frame, train: Train) -> Bound:
     if isinstance(value, Known) and value.definition.word == "optimizer":
         value = calls.bind(frame, value, (), train.optimizer, None)
     if not isinstance(value, Bound) or value.known.definition.word != "optimizer":
-        way = "such as adam(lr = 1e-3), or an `optimizer` of your own"
+        way = "write its name and its settings, NAME(lr = 1e-3); it may be one of your own"
         frame.machine.fail(NotThatKind, train.optimizer, "user", wanted="an optimizer", found=kind(value), way=way)
     return value
 
@@ -190,7 +204,7 @@ def _phases(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, p
     first, rest = phases[0], phases[1:]
     lasts = _lasts(frame, first, clock, part)
     if rest and lasts is None:
-        way = "say how long it lasts: a setting `lasts`, as in warmup(200), or `until epoch 10`"
+        way = "say how long it lasts: a setting `lasts`, or `until epoch 10` after it"
         frame.machine.fail(NotKnownNow, part, "user", what="when a schedule ends that another follows", way=way)
     length = lasts if lasts is not None else max(clock.steps - start, 1)
     tape = clock.step.tape

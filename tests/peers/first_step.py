@@ -9,11 +9,11 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from tests.peers.nets import ROWS, Net
+from tests.peers.texts import TABLE, table_text
 
 from dotnn.compiler import Compiled, compile_file
 from dotnn.plugins import Options, backend
-from tests.peers.nets import ROWS, Net
-from tests.peers.texts import TABLE, table_text
 
 Array = np.ndarray[Any, Any]
 
@@ -54,7 +54,7 @@ def first_values(compiled: Compiled) -> dict[str, Array]:
     """Every state as `init` gives it."""
     reference = backend("reference")
     executor = reference.start(reference.lower(compiled.program.graphs["init"], Options()), Options())
-    return executor.run({"seed": np.int64(3)})
+    return executor.run({"seed": np.asarray(3)})
 
 
 def one_step(compiled: Compiled, weights: Mapping[str, Array], name: str, float64: bool = False) -> dict[str, Array]:
@@ -70,4 +70,5 @@ def one_step(compiled: Compiled, weights: Mapping[str, Array], name: str, float6
 def moved(random: Random, array: Array) -> Array:
     """First weights away from zeros and ones, so that no part of the net is at rest; single precision."""
     noise = np.array([random.gauss(0, 0.3) for _ in range(array.size)]).reshape(array.shape)
-    return (array + noise).astype(np.float32)
+    made: Array = (array + noise).astype(np.float32)
+    return made

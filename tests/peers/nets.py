@@ -24,7 +24,7 @@ Statement = tuple[Any, ...]
 Dims = tuple[int | str, ...]
 
 ROWS = 5
-NETS = 72
+NETS = 80
 
 OWN: dict[str, tuple[tuple[str, ...], str, tuple[Statement, ...], Expression]] = {}
 """Layers of the spec's own: their settings, the type of the result, the body, what is returned."""
@@ -86,7 +86,7 @@ OWN["gate"] = (
 
 @dataclass(frozen=True)
 class Net:
-    """A drawn net with how it is taught. ``reals``, ``tokens``: sizes of the inputs behind the batch, where it has them."""
+    """A drawn net and how it is taught. ``reals``, ``tokens``: the sizes of an input behind the batch, or None."""
 
     number: int
     reals: tuple[int, ...] | None
@@ -189,7 +189,7 @@ def _lookup(draft: _Draft, tokens: tuple[int, ...], vocabulary: int, width: int 
 def _step(draft: _Draft) -> list[Statement]:
     choices = [_dense, _dense, _norm, _pointwise, _pointwise, _residual, _shared, _repeat, _own, _own, _combine, _keep]
     if len(draft.names[draft.latest()].dims) == 3:
-        choices += [_own, _fold_places, _shared]
+        choices += [_own, _fold_places, _fold_places, _shared, _places]
     return draft.random.choice(choices)(draft)
 
 
@@ -352,16 +352,27 @@ def _keep(draft: _Draft) -> list[Statement]:
     return [("assign", name, ("first", ("name", x), dims[-1] - 1))]
 
 
+def _places(draft: _Draft) -> list[Statement]:
+    """The greatest and the least over the places, one taken from the other."""
+    x = draft.latest()
+    held = draft.names[x]
+    if held.ties:
+        return _norm(draft)
+    name = draft.fresh()
+    spread = ("binary", "-", _call("max", ("name", x), axis=-2), _call("min", ("name", x), axis=-2))
+    draft.keep(name, (held.dims[0], held.dims[-1]), ties=True)
+    return [("assign", name, spread)]
+
+
 def _fold_places(draft: _Draft) -> list[Statement]:
     """A row of numbers beside a whole table of them."""
     x = draft.latest()
     held = draft.names[x]
-    functions = ["mean", "sum", "logsumexp"] if held.ties else ["mean", "sum", "logsumexp", "max", "min"]
+    functions = ["mean", "sum", "logsumexp"] if held.ties else ["mean", "logsumexp", "max", "min"]
     function, axis = draft.random.choice(functions), draft.random.choice((-2, -1))
     name = draft.fresh()
-    # Over the last dim one number a place is left, which is spread out again by a layer.
     value = _call(function, ("name", x), axis=axis)
-    dims = held.dims[:-2] + (held.dims[-1] if axis == -2 else held.dims[-2],)
+    dims = (*held.dims[:-2], held.dims[-1] if axis == -2 else held.dims[-2])
     draft.keep(name, dims)
     return [("assign", name, value)]
 

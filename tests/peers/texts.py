@@ -38,7 +38,8 @@ def _columns(net: Net) -> Iterator[str]:
     if net.reals is not None:
         yield f"x = columns x0 to x{prod(net.reals) - 1} as [{', '.join(map(str, net.reals))}]"
     if net.tokens is not None:
-        yield f"token = columns t0 to t{prod(net.tokens) - 1} as int[{', '.join(map(str, net.tokens))}] < {net.vocabulary}"
+        sizes = ", ".join(map(str, net.tokens))
+        yield f"token = columns t0 to t{prod(net.tokens) - 1} as int[{sizes}] < {net.vocabulary}"
     *places, classes = net.output[1:]
     if net.loss == "mse":
         sizes = ", ".join(map(str, net.output[1:]))

@@ -1,4 +1,4 @@
-"""The same nets in PyTorch, in double precision. Torch is imported here and nowhere else but in the scripts that ask it."""
+"""The same nets in PyTorch, in double precision. Imported only where torch is there."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
-from torch.nn import functional
-
 from tests.peers.nets import OWN, Expression, Net, Statement
+from torch.nn import functional
 
 Tensor = Any
 

@@ -14,12 +14,14 @@ from collections.abc import Callable
 from typing import Any
 
 from dotnn.elaborate.values import Label, Size, Tensor, plain
-from dotnn.graph import Dtype
+from dotnn.graph import INTEGERS, Dtype
 from dotnn.operation import MisfitError
 from dotnn.tape import Tape, Value
 
 ORDER: tuple[Dtype, ...] = ("bool", "u8", "i32", "i64", "f16", "bf16", "f32", "f64")
 REAL: Dtype = "f32"
+MOST: dict[Dtype, float] = {"f32": 3.4028234663852886e38, "i64": 2**63 - 1}
+"""The largest number of a type."""
 
 TAPED = {
     "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "^": "pow",
@@ -48,16 +50,26 @@ def tensor(tape: Tape, value: Any, dtype: Dtype | None = None) -> Tensor:
     """``value`` as a tensor on the tape, converted to ``dtype`` where one is given."""
     match value:
         case Tensor(on_tape):
-            return Tensor(on_tape.cast(dtype), value.labels) if dtype else value
+            if dtype is None or dtype == on_tape.dtype:
+                return value
+            return Tensor(on_tape.cast(dtype), value.labels, value.bound if dtype in INTEGERS else None)
         case Size(dim):
             return plain(tape.size(dim, dtype or REAL))
         case bool():
             return plain(tape.literal(value, dtype or "bool"))
         case int():
-            return plain(tape.literal(value, dtype or "i64"))
+            return plain(tape.literal(_fitting(value, dtype or "i64"), dtype or "i64"))
         case float():
-            return plain(tape.literal(value, dtype or REAL))
+            return plain(tape.literal(_fitting(value, dtype or REAL), dtype or REAL))
     raise MisfitError("a number or a tensor is needed here")
+
+
+def _fitting(number: float, dtype: Dtype) -> float:
+    """``number`` itself. Raises OverflowError where that type has no number so large."""
+    most = MOST.get(dtype)
+    if most is not None and abs(number) > most:
+        raise OverflowError(number)
+    return number
 
 
 def real(tape: Tape, value: Any) -> Tensor:

@@ -75,7 +75,7 @@ def _definition(callee: Known | Bound) -> Any:
 
 
 def _not_a_stage(frame: Frame, callee: Any, part: Part, called: bool) -> None:
-    way = "a chain goes through layers, functions and nets: x -> dense(64) -> relu"
+    way = "a chain goes through layers, functions and nets: x -> first(64) -> second"
     if called and isinstance(callee, Bound | Known):
         way = "it takes no settings here: write its name alone"
     frame.machine.fail(NotAStage, part, frame.scope, found=kind(callee), way=way)
@@ -331,7 +331,7 @@ def shaped(frame: Frame, callee: Known | Bound, shape: Shape, at: Part) -> Any:
     """`normal(0, 0.1)[32, 32]`: an initialiser or distribution with a shape."""
     if isinstance(callee, Known):
         if not callee.curried or callee.definition.word != "function":
-            way = "brackets give a shape to an initialiser (`zeros[b, 10]`) or take part of a tensor"
+            way = "brackets give a shape to an initialiser (`NAME[b, 10]`) or take part of a tensor"
             frame.machine.fail(
                 NotThatKind, at, frame.scope, wanted="a tensor or an initialiser", found=kind(callee), way=way
             )

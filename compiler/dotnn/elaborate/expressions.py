@@ -20,10 +20,12 @@ from dotnn.elaborate.problems import (
     NotYet,
     OutOfPlace,
     UnknownName,
+    UsesItself,
 )
 from dotnn.elaborate.values import Absent, Bound, Interval, Known, Phase, Primitive, Sequence, Shape, Size, Tensor, kind
 from dotnn.graph import Dim
-from dotnn.operation import MisfitError
+from dotnn.elaborate.vocabulary import places
+from dotnn.operation import MisfitError, shape_text
 from dotnn.spec import (
     Argument,
     Binary,
@@ -96,6 +98,8 @@ def _name(frame: Frame, name: Name) -> Any:
     if word in CONSTANTS:
         return CONSTANTS[word]
     found = machine.library.find(word, frame.scope, frame.known)
+    if found is None and frame.known is not None and frame.known.name == word:
+        machine.fail(UsesItself, name, frame.scope, name=word)
     if found is None:
         near = {*frame.names, *frame.dims, *machine.library.names(frame.scope), *CONSTANTS, *(frame.columns or ())}
         if frame.scope != "std":
@@ -194,7 +198,7 @@ def _index(frame: Frame, index: Index) -> Any:
     items = [None if isinstance(item, Rest) else _item(frame, value, item) for item in index.items]
     with computing(frame, index):
         if len(items) == 1 and isinstance(items[0], Tensor):
-            where = tensor(frame.machine.tape, items[0], "i64")
+            where = places(frame.machine.tape, items[0])
             size = value.dims[0] if value.rank else 0
             if isinstance(size, int) and where.bound is not None and where.bound > size:
                 raise MisfitError(f"rows up to {where.bound - 1} are asked for, and there are {size} (0 to {size - 1})")
@@ -227,7 +231,7 @@ def _cut(value: Tensor, items: list[Any]) -> Tensor:
             *items[gap + 1 :],
         ]
     if len(items) > value.rank:
-        raise MisfitError(f"{len(items)} places are given, and {value.value.type} has {value.rank} dims")
+        raise MisfitError(f"{len(items)} places are given, and {shape_text(value.dims)} has {value.rank} dims")
     made, dims, labels = value.value, [], []
     for axis, item in enumerate(items):
         here = value.dims[axis]
@@ -322,7 +326,11 @@ def _call(frame: Frame, call: Call) -> Any:
 def _chain(frame: Frame, chain: Chain) -> Any:
     value = evaluate(frame, chain.start)
     for stage in chain.stages:
+        if isinstance(value, tuple):
+            what, way = f"something that gives {len(value)} results", "only the last stage may give several: m, v = x -> F"
+            frame.machine.fail(NotAStage, before.call, frame.scope, found=what, way=way)
         value = calls.stage(frame, value, stage, chain)
+        before = stage
     return value
 
 

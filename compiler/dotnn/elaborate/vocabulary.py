@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from dotnn.elaborate.arithmetic import elementwise, joint, real, tensor
 from dotnn.elaborate.values import Label, Shape, Size, Tensor, plain
 from dotnn.graph import Dim, multiply
-from dotnn.operation import MisfitError
+from dotnn.operation import MisfitError, shape_text
 from dotnn.tape import Tape, Value
 
 
@@ -47,7 +47,7 @@ class Spoken:
         chosen = default if over is None else over if isinstance(over, tuple) else (over,)
         for axis in chosen:
             if not isinstance(axis, int) or not -x.rank <= axis < x.rank:
-                raise MisfitError(f"`over` names no dim of {x.value.type}")
+                raise MisfitError(f"`over = {axis}` names no dim of {shape_text(x.dims)}: the last one is -1")
         return tuple(sorted(axis % x.rank for axis in chosen))
 
     def axis(self, x: Tensor) -> int:
@@ -141,12 +141,20 @@ def _normalise(call: Spoken) -> Any:
 
 def _pick(call: Spoken) -> Any:
     x, index = call.two()
-    x, index = real(call.tape, x), tensor(call.tape, index, "i64")
+    x, index = real(call.tape, x), places(call.tape, index)
     if isinstance(x.dims[-1], int) and index.bound is not None and index.bound > x.dims[-1]:
         raise MisfitError(
             f"places up to {index.bound - 1} are asked for, and there are {x.dims[-1]} (0 to {x.dims[-1] - 1})"
         )
     return Tensor(call.tape.add("pick", x.value, index.value), index.labels)
+
+
+def places(tape: Tape, value: Any) -> Tensor:
+    """A value as places, counted from 0. Raises MisfitError."""
+    made = tensor(tape, value)
+    if made.value.type.is_float:
+        raise MisfitError("a place is a whole number, and this is real")
+    return tensor(tape, made, "i64")
 
 
 def _stop(call: Spoken) -> Any:
@@ -161,7 +169,7 @@ def _fold(call: Spoken) -> Any:
         raise MisfitError("`fold` takes a tensor and a list of its last dims: fold(x, [h, w])")
     keep = x.rank - len(merged.dims)
     if keep < 0 or x.dims[keep:] != merged.dims:
-        raise MisfitError(f"the last dims of {x.value.type} are not {list(merged.dims)}")
+        raise MisfitError(f"the last dims of {shape_text(x.dims)} are not {shape_text(merged.dims)}")
     return Tensor(x.value.reshape((*x.dims[:keep], multiply(merged.dims))), (*x.labels[:keep], None))
 
 
