@@ -23,7 +23,7 @@ from dotnn.elaborate.problems import (
     UsesItself,
     WrongCount,
 )
-from dotnn.elaborate.values import Bound, Instance, Known, Label, Native, Primitive, Shape, Tensor, kind
+from dotnn.elaborate.values import Bound, Instance, Known, Label, Native, Primitive, Shape, Size, Tensor, kind
 from dotnn.elaborate.vocabulary import SETTINGS, Spoken, speak
 from dotnn.operation import shape_text
 from dotnn.spec import Argument, Chain, Parameter, Part, Result, Stage
@@ -76,7 +76,9 @@ def _definition(callee: Known | Bound) -> Any:
 
 def _not_a_stage(frame: Frame, callee: Any, part: Part, called: bool) -> None:
     way = "a chain goes through layers, functions and nets: x -> first(64) -> second"
-    if called and isinstance(callee, Bound | Known):
+    if isinstance(callee, Known) and callee.curried and callee.definition.word == "function":
+        way = f"it has two lists: give it the first on a line above (f = {callee.name}(…)), then write `-> f`"
+    elif called and isinstance(callee, Bound | Known):
         way = "it takes no settings here: write its name alone"
     frame.machine.fail(NotAStage, part, frame.scope, found=kind(callee), way=way)
 
@@ -301,8 +303,14 @@ def _result(frame: Frame, result: Result, number: int) -> Any:
         name = result.name or write_type(result.type)
         machine.fail(NoResult, result, frame.scope, callee=f"`{definition.name}`", name=name, way=way)
     if frame.results is not None and len(frame.results) != len(definition.definition.results):
-        left, right = f"{len(definition.definition.results)} results", f"{len(frame.results)} returned"
-        machine.fail(WrongCount, result, frame.scope, left=left, right=right)
+        promised, returned = len(definition.definition.results), len(frame.results)
+        left = f"{promised} result{'s are' if promised > 1 else ' is'} promised here"
+        way = "let the signature and `return` name the same number of results"
+        machine.fail(WrongCount, result, frame.scope, left=left, right=f"{returned} returned", way=way)
+    if not isinstance(value, Tensor | Size | int | float):
+        name = f"`{result.name}`" if result.name else "the result"
+        way = f"give it what it works on: {value.name}(…)" if isinstance(value, Known) else ""
+        machine.fail(NotThatKind, result, frame.scope, wanted=f"a tensor for {name}", found=kind(value), way=way)
     if not isinstance(value, Tensor):
         with expressions.computing(frame, result):
             value = tensor(machine.tape, value)

@@ -14,6 +14,7 @@ from dotnn.elaborate.problems import (
     LabelsClash,
     Misfit,
     NoSuchDim,
+    NotAStage,
     NotAvailable,
     NotKnownNow,
     NotThatKind,
@@ -324,13 +325,13 @@ def _call(frame: Frame, call: Call) -> Any:
 
 
 def _chain(frame: Frame, chain: Chain) -> Any:
-    value = evaluate(frame, chain.start)
+    value, before = evaluate(frame, chain.start), chain.start
     for stage in chain.stages:
         if isinstance(value, tuple):
-            what, way = f"something that gives {len(value)} results", "only the last stage may give several: m, v = x -> F"
-            frame.machine.fail(NotAStage, before.call, frame.scope, found=what, way=way)
-        value = calls.stage(frame, value, stage, chain)
-        before = stage
+            found = f"what gives {len(value)} results"
+            way = "one tensor flows through a chain; only its last stage may give several: m, v = x -> NAME"
+            frame.machine.fail(NotAStage, before, frame.scope, found=found, way=way)
+        value, before = calls.stage(frame, value, stage, chain), stage.call
     return value
 
 

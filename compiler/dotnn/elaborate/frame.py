@@ -32,6 +32,8 @@ class Frame:
     rest: Remainder | None = None
     states: dict[str, str] = field(default_factory=dict)
     """The path of each state that this definition has."""
+    cells: dict[str, str] = field(default_factory=dict)
+    """The path of the weight or state that a name was bound to."""
     issued: dict[str, int] = field(default_factory=dict)
     """How often each path was given out in this run of the definition."""
     left: str = ""

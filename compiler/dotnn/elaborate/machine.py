@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 from dotnn.elaborate.library import STD, Library
-from dotnn.elaborate.problems import TooLarge
+from dotnn.elaborate.problems import NoNumbers, TooLarge
 from dotnn.elaborate.values import Instance, Known, Label, Tensor
 from dotnn.graph import At, Dim, Type
+from dotnn.operation import shape_text
 from dotnn.spec import Part
 from dotnn.tape import Tape, Value
 from dotnn_grammar.problems import Note, Problem
@@ -19,7 +21,13 @@ from dotnn_grammar.source import Span
 PhaseName = Literal["train", "eval", "predict", "init"]
 
 MOST_LAYERS = 100_000
+MOST_TURNS = 100_000
+"""Turns of repeats, those inside others multiplied."""
+MOST_LINES = 300_000
+"""Lines that are written out, each counted as often as it stands in the graph."""
 MOST_NODES = 1_000_000
+MOST_NUMBERS = 2**32
+"""In all weights and states together: 16 GiB."""
 MOST_SIZE = 2**31
 DEEPEST = 64
 
@@ -31,6 +39,16 @@ class Call:
     span: Span
     scope: str
     known: Known | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A weight or state: its sizes, and where it is written."""
+
+    dims: tuple[Dim, ...]
+    learned: bool
+    span: Span
+    scope: str
 
 
 @dataclass
@@ -52,6 +70,14 @@ class Machine:
     noise: tuple[Value, Value] | None = None
     """Key and step of the generator, once something random is used."""
     uses: dict[str, int] = field(default_factory=dict)
+    cells: dict[str, Cell] = field(default_factory=dict)
+    """Every weight and state, by path."""
+    turns: int = 1
+    """How often the line being built is written out by the repeats around it."""
+    lines: int = 0
+    """Lines built so far."""
+    numbers: int = 0
+    """In the weights and states so far."""
 
     @property
     def training(self) -> bool:
@@ -110,9 +136,18 @@ class Machine:
         return self.instances[path]
 
     def cell(
-        self, path: str, dims: tuple[Dim, ...], labels: tuple[Label, ...], learned: bool, start: Callable[[], Value]
+        self,
+        path: str,
+        dims: tuple[Dim, ...],
+        labels: tuple[Label, ...],
+        learned: bool,
+        start: Callable[[], Value],
+        part: Part,
+        scope: str,
     ) -> Tensor:
         """A weight (``learned``) or state: an input of the graph, or in the phase `init` its first value."""
+        self._room(path, dims, part, scope)
+        self.cells[path] = Cell(dims, learned, part.span, scope)
         if self.phase == "init":
             value = start().cast("f32").expand(dims)
             self.tape.output(path, value, "state")
@@ -122,6 +157,15 @@ class Machine:
         if learned:
             self.weights[path] = made
         return made
+
+    def _room(self, path: str, dims: tuple[Dim, ...], part: Part, scope: str) -> None:
+        size = math.prod(int(d) for d in dims)
+        if size == 0:
+            self.fail(NoNumbers, part, scope, name=path, dims=shape_text(dims))
+        self.numbers += size
+        if self.numbers > MOST_NUMBERS:
+            what = f"numbers in weights and states ({4 * self.numbers / 1e9:,.0f} GB, with `{path}` of {shape_text(dims)})"
+            self.fail(TooLarge, part, scope, what=what, count=f"{self.numbers:,}", limit=f"{MOST_NUMBERS:,}")
 
     def random(self, dims: tuple[Dim, ...], path: str, bits: int) -> Value:
         """Uniform numbers in [0, 1) that no other place draws."""

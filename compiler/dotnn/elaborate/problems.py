@@ -130,11 +130,12 @@ class NoSuchDim(Problem):
 
 class WrongCount(Problem):
     code = "B014"
-    title = "{left} on the left, {right} on the right"
-    label = "{left} here"
-    help = "give as many names as there are values"
+    title = "{left}, and {right}"
+    label = "{left}"
+    help = "{way}"
     left: str
     right: str
+    way: str = "give as many names as there are values"
 
 
 class UsesItself(Problem):
@@ -216,3 +217,32 @@ class StateOutside(Problem):
     label = "written outside of `when training`"
     help = "put this line into `when training {{ … }}`"
     name: str
+
+
+class LabelTwice(Problem):
+    code = "B024"
+    title = "the dim `{name}` stands twice in {type}"
+    label = "which of the two is `{name}` elsewhere?"
+    help = "call one of them by another name: [{name}, out = {name}]"
+    name: str
+    type: str
+
+
+class PhasesDiffer(Problem):
+    code = "B025"
+    title = "the {what} `{path}` is {here} outside of training, and {there} while training"
+    label = "made here"
+    help = "what is learned while training is used elsewhere: put this line above `when training`, or give both branches the same sizes"
+    what: str
+    path: str
+    here: str
+    there: str
+
+
+class NoNumbers(Problem):
+    code = "B026"
+    title = "`{name}` would hold no numbers at all: it is {dims}"
+    label = "a size here is 0"
+    help = "give every dim a size of 1 or more"
+    name: str
+    dims: str

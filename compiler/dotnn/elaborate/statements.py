@@ -9,7 +9,7 @@ from typing import Any
 from dotnn.elaborate import calls, expressions, types
 from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.frame import Frame
-from dotnn.elaborate.machine import MOST_LAYERS, MOST_NODES
+from dotnn.elaborate.machine import MOST_LINES, MOST_NODES, MOST_TURNS
 from dotnn.elaborate.problems import (
     BoundTwice,
     NotKnownNow,
@@ -55,15 +55,15 @@ def block(frame: Frame, body: Sequence[Statement]) -> None:
                 what="a line after `return`",
                 way="`return` ends a definition: move it down",
             )
-        if len(frame.machine.tape.nodes) > MOST_NODES:
-            frame.machine.fail(
-                TooLarge,
-                statement,
-                frame.scope,
-                what="operations",
-                count=f"{len(frame.machine.tape.nodes):,}",
-                limit=f"{MOST_NODES:,}",
-            )
+        frame.machine.lines += 1
+        for what, count, most in (
+            ("lines, with each repeated one counted again", frame.machine.lines, MOST_LINES),
+            ("operations", len(frame.machine.tape.nodes), MOST_NODES),
+        ):
+            if count > most:
+                frame.machine.fail(
+                    TooLarge, statement, frame.scope, what=what, count=f"{count:,}", limit=f"{most:,}"
+                )
         frame.left = ""
         _RULES[statement.kind](frame, statement)
         frame.left = ""
@@ -82,9 +82,11 @@ def _assign(frame: Frame, assign: Assign) -> None:
     values: list[Any] = []
     for expression in assign.values:
         value = expressions.evaluate(frame, expression)
-        values.extend(value if isinstance(value, tuple) and len(assign.targets) > 1 else [value])
+        several = isinstance(value, tuple) and (len(assign.targets) > 1 or any(isinstance(v, Tensor) for v in value))
+        values.extend(value if several else [value])
     if len(values) != len(assign.targets):
         left, right = _count(len(assign.targets), "name"), _count(len(values), "value")
+        left, right = f"{left} on the left", f"{right} on the right"
         frame.machine.fail(WrongCount, assign, frame.scope, left=left, right=right)
     for target, value in zip(assign.targets, values, strict=True):
         set_name(frame, target.name, value, target)
@@ -209,10 +211,11 @@ def _cell(
                 found=shape_text(dims),
                 clash=clash,
             )
-        frame.names[name] = Tensor(found.value, labels)
+        _bind_cell(frame, name, Tensor(found.value, labels), path)
         return
-    if name in frame.names or name in frame.dims:
-        first = "dim" if name in frame.dims else kind(frame.names[name]).split(" ", 1)[1]
+    of_another_turn = frame.cells.get(name, path) != path and frame.turns
+    if (name in frame.names and not of_another_turn) or name in frame.dims:
+        first = "dim" if name in frame.dims else "tensor" if isinstance(frame.names[name], Tensor) else "name"
         machine.fail(BoundTwice, part, frame.scope, name=name, first=first, second="weight" if learned else "state")
 
     def start() -> Value:
@@ -220,8 +223,13 @@ def _cell(
 
     frame.left = name
     with machine.tape.at(machine.place(part.span, frame.scope, path)):
-        instance.cells[path] = machine.cell(path, dims, labels, learned, start)
-    frame.names[name] = instance.cells[path]
+        instance.cells[path] = machine.cell(path, dims, labels, learned, start, part, frame.scope)
+    _bind_cell(frame, name, instance.cells[path], path)
+
+
+def _bind_cell(frame: Frame, name: str, cell: Tensor, path: str) -> None:
+    frame.names[name] = cell
+    frame.cells[name] = path
 
 
 def _first(frame: Frame, shape: Shape, init: Expression, path: str) -> Value:
@@ -247,14 +255,12 @@ def _repeat(frame: Frame, repeat: Repeat) -> None:
     if not isinstance(value, Interval) or not isinstance(value.stop, int):
         way = "a repeat is written out, so its number of turns is a number, a setting or a param"
         frame.machine.fail(NotKnownNow, repeat.range, frame.scope, what="how often this repeats", way=way)
-    if value.stop - value.start > MOST_LAYERS:
-        frame.machine.fail(
-            TooLarge,
-            repeat.range,
-            frame.scope,
-            what="turns of a repeat",
-            count=f"{value.stop - value.start:,}",
-            limit=f"{MOST_LAYERS:,}",
+    machine, before = frame.machine, frame.machine.turns
+    machine.turns = before * max(value.stop - value.start, 1)
+    if machine.turns > MOST_TURNS:
+        what = "turns of this repeat" if before == 1 else "turns of this repeat, with those around it"
+        machine.fail(
+            TooLarge, repeat.range, frame.scope, what=what, count=f"{machine.turns:,}", limit=f"{MOST_TURNS:,}"
         )
     outer, shadowed = frame.turns, frame.names.get(repeat.name or "")
     for turn in range(value.start, value.stop):
@@ -263,7 +269,7 @@ def _repeat(frame: Frame, repeat: Repeat) -> None:
         if repeat.name:
             frame.names[repeat.name] = turn
         block(frame, repeat.body)
-    frame.turns = outer
+    frame.turns, machine.turns = outer, before
     if repeat.name:
         frame.names.pop(repeat.name, None)
         if shadowed is not None:

@@ -53,6 +53,9 @@ def dims_of(frame: Frame, type: TypeText) -> tuple[tuple[Dim, ...], tuple[Label,
         else:
             dims.append(size_of(frame, part.size, "the size of a dim"))
             labels.append(label_of(part))
+    for part, label in zip(type.dims or (), labels, strict=False):
+        if label is not None and labels.count(label) > 1:
+            frame.machine.fail(LabelTwice, part, frame.scope, name=label, type=type_text(type))
     return tuple(dims), tuple(labels)
 
 

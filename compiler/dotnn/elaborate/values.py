@@ -142,13 +142,13 @@ def kind(value: Any) -> str:
         case Tensor():
             return "a tensor"
         case bool():
-            return "yes or no"
+            return "`yes`" if value else "`no`"
         case int() | float():
-            return "a number"
+            return f"the number {value}"
         case str():
-            return "a text"
-        case Size():
-            return "a size"
+            return f'the text "{value}"'
+        case Size(dim):
+            return f"the size `{dim}`, known when the graph runs"
         case Shape():
             return "a shape"
         case Interval():
