@@ -116,7 +116,7 @@ def bake_model(program: Program, state: Mapping[str, Array], options: Options = 
     from onnx import numpy_helper
 
     graph = program.graphs["predict"]
-    model = lower(graph, options.target)
+    model = lower(graph, "portable")
     inside = [fed.name for fed in graph.inputs if fed.role == "state"]
     fed = [info for info in model.graph.input if info.name not in inside]
     del model.graph.input[:]

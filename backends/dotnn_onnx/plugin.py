@@ -21,10 +21,12 @@ class OnnxBackend:
     summary = "plain ONNX files, run by onnxruntime on the CPU or on CUDA"
 
     def lower(self, graph: Graph, options: Options) -> Lowered:
+        from dotnn_onnx.device import choose
         from dotnn_onnx.lower import lower, serialize
         from dotnn_onnx.session import Lowered
 
-        return Lowered(graph, serialize(lower(graph, options.target)))
+        target = choose(options.device) if options.target == "device" else options.target
+        return Lowered(graph, serialize(lower(graph, target)))
 
     def start(self, artefact: Lowered, options: Options) -> Executor:
         from dotnn_onnx.session import start

@@ -13,10 +13,11 @@ from dotnn.elaborate import calls, expressions
 from dotnn.elaborate.arithmetic import elementwise, real
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import USER, Library
-from dotnn.elaborate.machine import Machine, PhaseName
-from dotnn.elaborate.problems import DoesNotLearn, NotThatKind
-from dotnn.elaborate.values import Known, Tensor, kind
+from dotnn.elaborate.machine import Cell, Machine, PhaseName
+from dotnn.elaborate.problems import DoesNotLearn, NotThatKind, PhasesDiffer
+from dotnn.elaborate.values import Known, Tensor, kind, plain
 from dotnn.graph import Graph, Type, multiply
+from dotnn.operation import shape_text
 from dotnn.program import RawColumn
 from dotnn.spec import Argument, Call, Expression, Name, Objective, Part, Spec, Train
 from dotnn.tape import Tape, Value
@@ -78,6 +79,8 @@ class Builder:
         self.params = params
         self.fit = fit
         self.library = Library(spec.definitions)
+        self.cells: dict[str, Cell] = {}
+        """The weights and states that training has, once `init` was built."""
         self.net = self._net()
 
     def _net(self) -> Known | None:
@@ -128,6 +131,7 @@ class Builder:
         """Every weight and state at its first value, from `seed`."""
         phase = self.start("init")
         self._objectives(phase)
+        self.cells = phase.machine.cells
         return phase
 
     def training(self) -> Phase:
@@ -155,11 +159,13 @@ class Builder:
             phase.tape.output(f"{name}.count", count, role)
         for name, tensor in phase.outputs.items():
             phase.tape.output(name, tensor.value, "output")
+        self._agree(phase)
         return phase
 
     def prediction(self) -> Phase:
         """The net's results, and the answer."""
         phase = self.start("predict")
+        self._agree(phase)
         for name, tensor in phase.outputs.items():
             phase.tape.output(name, tensor.value, "output")
         answer = self.train.answer
@@ -185,6 +191,19 @@ class Builder:
         )
         tape.output("order", tape.add("shuffle", tape.add("derive_key", seed), epoch, count), "output")
         return tape.graph()
+
+    def _agree(self, phase: Phase) -> None:
+        """Refuses weights that training has not, or has with other sizes."""
+        for path, cell in phase.machine.cells.items() if self.cells else ():
+            trained = self.cells.get(path)
+            if trained is None or trained.dims != cell.dims:
+                facts = {
+                    "what": "weight" if cell.learned else "state",
+                    "path": path,
+                    "here": shape_text(cell.dims),
+                    "there": f"{shape_text(trained.dims)} while training" if trained else "training has none of that name",
+                }
+                phase.machine.fail(PhasesDiffer, cell.span, USER, **facts)
 
     # ---- loss, error, metrics
 
@@ -214,10 +233,16 @@ class Builder:
                 dims = "[" + ", ".join(str(d) for d in made.dims) + "]"
                 phase.machine.fail(NotPerExample, objective.value, USER, what=what, dims=dims)
             if objective.where is not None:
-                kept = real(tape, self._tensor(phase, objective.where))
-                chosen = elementwise(tape, "mul", made, kept)
-                counted = elementwise(tape, "mul", kept, Tensor(made.value * 0 + 1, made.labels))
-                return chosen.value.sum(), counted.value.sum()
+                kept = self._tensor(phase, objective.where)
+                if kept.value.dtype != "bool":
+                    wanted, way = "yes or no for each place", "compare: error … where next != 0"
+                    facts = {"wanted": wanted, "found": "a tensor of numbers", "way": way}
+                    phase.machine.fail(NotThatKind, objective.where, USER, **facts)
+                zero, one = plain(tape.literal(0)), Tensor(tape.fill(1, made.value.type), made.labels)
+                # Chosen, not multiplied by 0: what is left out may be no number at all.
+                chosen, counted = (elementwise(tape, "select", kept, each, zero) for each in (made, one))
+                count = tape.add("maximum", counted.value.sum(), tape.literal(1)) if phase.machine.training else None
+                return chosen.value.sum(), count or counted.value.sum()
             if made.rank == 0:
                 rows = tape.size(BATCH)
                 return made.value * rows, rows

@@ -244,5 +244,5 @@ def _placed(sources: Mapping[str, Source]) -> Iterator[None]:
             source = standard_text(name)
             if source and any(note.span.file == source.name for p in error.problems for note in p.notes):
                 texts[source.name] = source
-        error.sources = texts  # type: ignore[attr-defined]
+        error.sources = texts
         raise

@@ -23,9 +23,10 @@ def differentiate(graph: Graph) -> Graph:
 
 
 def gradients(loss: Value, by: Sequence[Value]) -> list[Value]:
-    """For each value in ``by``: d loss / d value, with the value's own dims; zeros where the loss does not depend on it.
+    """For each value in ``by``: d loss / d value, with the value's own dims; zeros where loss does not depend on it.
 
-    ``loss`` is a real number without dims. The tape may hold gradients already: a second derivative is a gradient of one.
+    ``loss`` is a real number without dims. The tape may hold gradients already: a second derivative is a gradient of
+    one.
     """
     tape = loss.tape
     nodes = list(tape.nodes)

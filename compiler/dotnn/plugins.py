@@ -33,7 +33,7 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     target: str = "portable"
-    """`portable`, `cpu` or `cuda`."""
+    """`portable`, `cpu` or `cuda`; `device`: that of the device which is chosen."""
     device: str = "cpu"
     threads: int | None = None
     """None: as many as the machine has."""

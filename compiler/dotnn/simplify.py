@@ -1,6 +1,7 @@
 """Simplify: a graph with the same results in fewer passes over memory.
 
-Each rule rewrites one operation, looking at what it reads. Rules keep every result as it is, or the same but for rounding.
+Each rule rewrites one operation, looking at what it reads. Rules keep every result as it is, or the same but for
+rounding.
 """
 
 from __future__ import annotations

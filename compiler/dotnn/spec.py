@@ -414,7 +414,7 @@ class Answer(Part):
 
 
 class Stop(Part):
-    """`stop when val.error has not fallen for 5 epochs`; or, without ``patience``, a condition such as `val.error < 1%`."""
+    """`stop when val.error has not fallen for 5 epochs`; without ``patience`` a condition, as `val.error < 1%`."""
 
     watch: Expression
     patience: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NoReturn
 
 from dotnn.differentiate import GRADIENT
 from dotnn.elaborate import calls, expressions
@@ -14,6 +14,8 @@ from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import NotKnownNow, NotThatKind
 from dotnn.elaborate.values import Bound, Instance, Known, Phase, Sequence, Tensor, kind, plain
 from dotnn.graph import Graph
+from dotnn.operation import shape_text
+from dotnn.read.text import heading
 from dotnn.spec import Part, Train
 from dotnn.tape import Tape, Value
 from dotnn_grammar.problems import Problem, perhaps
@@ -26,6 +28,16 @@ class NothingMatches(Problem):
     help = "{near}"
     pattern: str
     near: str
+
+
+class NotAnUpdate(Problem):
+    code = "B041"
+    title = "the optimizer `{name}` {fault}"
+    label = "{name} is written here"
+    help = "{way}"
+    name: str
+    fault: str
+    way: str
 
 
 @dataclass(frozen=True)
@@ -44,8 +56,8 @@ def slots(machine: Machine, train: Train, weights: dict[str, Tensor]) -> None:
     clock = Clock(plain(machine.tape.literal(1, "i64")).value, 1, 1)
     settings = {name: _at(frame, value, clock, train.optimizer) for name, value in optimizer.settings.items()}
     for path, weight in weights.items():
-        gradient = Tensor(machine.tape.fill(0, weight.value.type), weight.labels)
-        _step(frame, optimizer, settings, path, weight, gradient, train)
+        gradient = machine.tape.fill(0, weight.value.type)
+        _step(frame, optimizer, settings, path, plain(weight.value), plain(gradient), train)
     machine.tape.output("step", machine.tape.literal(0, "i64"), "state")
 
 
@@ -158,7 +170,15 @@ def _optimizer(frame: Frame, train: Train) -> Bound:
     if not isinstance(value, Bound) or value.known.definition.word != "optimizer":
         way = "write its name and its settings, NAME(lr = 1e-3); it may be one of your own"
         frame.machine.fail(NotThatKind, train.optimizer, "user", wanted="an optimizer", found=kind(value), way=way)
+    if len(value.known.definition.inputs) != 2:
+        fault = f"takes {len(value.known.definition.inputs)} names in its second list, and it is given two"
+        _refuse(frame, value, fault, "its second list is the weight and its gradient, in this order: (w, g)")
     return value
+
+
+def _refuse(frame: Frame, optimizer: Bound, fault: str, way: str) -> NoReturn:
+    name, definition = optimizer.known.name, optimizer.known.definition
+    frame.machine.fail(NotAnUpdate, heading(definition), "user", name=name, fault=fault, way=way)
 
 
 def _step(
@@ -172,8 +192,14 @@ def _step(
     before = set(machine.successors)
     final = calls.final_names(frame, optimizer.known, own, Instance(path), given, train.optimizer)
     new = {name: machine.successors[name].value for name in machine.successors if name not in before}
-    if machine.phase != "init":
-        new[path] = tensor(machine.tape, final[inputs[0].name], "f32").value.expand(weight.dims)
+    name, after = inputs[0].name, final[inputs[0].name]
+    if after is weight:
+        _refuse(frame, optimizer, f"never gives `{name}` a new value", f"assign it: {name} = {name} - …")
+    if not isinstance(after, Tensor) or after.dims != weight.dims:
+        found = shape_text(after.dims) if isinstance(after, Tensor) else kind(after)
+        way = f"a weight keeps its size; this one, `{path}`, is {shape_text(weight.dims)}"
+        _refuse(frame, optimizer, f"makes {found} of `{name}`", way)
+    new[path] = after.value.cast("f32")
     return new
 
 
@@ -202,14 +228,14 @@ def _at(frame: Frame, value: Any, clock: Clock, part: Part) -> Any:
 def _phases(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, part: Part) -> Any:
     """The value of the first phase until it ends, then that of the others. ``start``: steps before the first."""
     first, rest = phases[0], phases[1:]
-    lasts = _lasts(frame, first, clock, part)
+    lasts = _lasts(frame, first, start, clock, part)
     if rest and lasts is None:
         way = "say how long it lasts: a setting `lasts`, or `until epoch 10` after it"
         frame.machine.fail(NotKnownNow, part, "user", what="when a schedule ends that another follows", way=way)
     length = lasts if lasts is not None else max(clock.steps - start, 1)
     tape = clock.step.tape
     after = _first(frame, rest, start + length, clock, part) if rest else None
-    mine = _value(frame, first.value, plain((clock.step - start).cast("f64")), length, after, part)
+    mine = _value(frame, first.value, plain((clock.step - start).cast("f64")), max(length, 1), after, part)
     if not rest:
         return mine
     others = _phases(frame, rest, start + length, clock, part)
@@ -219,16 +245,16 @@ def _phases(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, p
 
 def _first(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, part: Part) -> Any:
     """The value of a phase at its first step."""
-    lasts = _lasts(frame, phases[0], clock, part)
+    lasts = _lasts(frame, phases[0], start, clock, part)
     length = lasts if lasts is not None else max(clock.steps - start, 1)
     after = _first(frame, phases[1:], start + length, clock, part) if phases[1:] else None
-    return _value(frame, phases[0].value, plain(clock.step.tape.literal(1.0, "f64")), length, after, part)
+    return _value(frame, phases[0].value, plain(clock.step.tape.literal(1.0, "f64")), max(length, 1), after, part)
 
 
-def _lasts(frame: Frame, phase: Phase, clock: Clock, part: Part) -> int | None:
-    """How many steps a phase lasts; None: to the end."""
-    if phase.lasts is not None:
-        return phase.lasts * (clock.epoch if phase.unit == "epoch" else 1)
+def _lasts(frame: Frame, phase: Phase, start: int, clock: Clock, part: Part) -> int | None:
+    """How many steps a phase lasts that begins after ``start`` steps; None: to the end."""
+    if phase.until is not None:
+        return max(phase.until * (clock.epoch if phase.unit == "epoch" else 1) - start, 0)
     lasts = phase.value.settings.get("lasts") if isinstance(phase.value, Bound) else None
     if lasts is not None and (not isinstance(lasts, int) or isinstance(lasts, bool) or lasts < 1):
         frame.machine.fail(NotThatKind, part, "user", wanted="a number of steps for `lasts`", found=kind(lasts))

@@ -284,8 +284,8 @@ def _lines(tokens: Iterator[Token], file: str) -> Iterator[Token]:
             if not inside or token == ";":
                 held = held or token
             continue
-        # The `*` of `encoder.*` is no product and may end a line.
-        star = token == "*" and last is not None and last.type == "DOT"
+        # The `*` of `encoder.*` and of `for *` is no product and may end a line.
+        star = token == "*" and last is not None and last.type in ("DOT", "FOR")
         goes_on = last is None or last.type in CONTINUES or token.type in ("_ARROW", "ELSE")
         if held is not None and not goes_on:
             yield held

@@ -54,7 +54,8 @@ train Net on table {{
         x = (centres[labels] + rng.normal(0, 2.0, (self.rows, self.sizes[0]))).astype(np.float32).round(3)
         head = ",".join([*(f"x{i}" for i in range(self.sizes[0])), "label"])
         table = np.column_stack([x, labels])
-        np.savetxt(folder / "rows.csv", table, delimiter=",", header=head, comments="", fmt=["%.3f"] * x.shape[1] + ["%d"])
+        formats = ["%.3f"] * x.shape[1] + ["%d"]
+        np.savetxt(folder / "rows.csv", table, delimiter=",", header=head, comments="", fmt=formats)
         path = folder / "net.nn"
         path.write_text(self.spec, encoding="utf-8")
         return path

@@ -1,6 +1,6 @@
 """Times a training step of dotnn beside PyTorch and scikit-learn, on this machine, in one go.
 
-    python tests/benchmarks/run.py [--rounds 7] [--threads 0] [--json FILE]
+    python -m tests.benchmarks.run [--rounds 7] [--threads 0] [--json FILE]
 
 Every peer has a process of its own, starts from the same weights and gets the same rows in the same order. They take
 turns, round by round, so that a machine whose speed drifts does the same to all; what is told is the median over the
@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cases import CASES, Case
+from tests.benchmarks.cases import CASES, Case
 
 PEERS = ("dotnn", "torch", "sklearn")
-HERE = Path(__file__).parent
+TOP = Path(__file__).parents[2]
 AGREE = 40
 """Steps whose losses are compared."""
 TOLERANCE = 2e-3
@@ -56,8 +56,8 @@ class Worker:
 
 
 def begin(peer: str, number: int, folder: Path, threads: int) -> Worker:
-    command = [sys.executable, str(HERE / "workers.py"), peer, str(number), str(folder), str(threads)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "tests.benchmarks.workers", peer, str(number), str(folder), str(threads)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TOP)
     worker = Worker(peer, process)
     worker.version = worker.read()["version"]
     return worker
@@ -90,7 +90,8 @@ def measure(number: int, case: Case, rounds: int, threads: int) -> dict[str, Any
                 worker.process.kill()
                 worker.process.wait()
     versions = {w.name: w.version for w in workers}
-    return {"case": case.name, "versions": versions, "milliseconds": {p: [1e3 * t for t in ts] for p, ts in times.items()}}
+    milliseconds = {peer: [1e3 * t for t in seconds] for peer, seconds in times.items()}
+    return {"case": case.name, "versions": versions, "milliseconds": milliseconds}
 
 
 def tell(found: dict[str, Any]) -> None:

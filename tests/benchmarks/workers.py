@@ -1,6 +1,6 @@
 """One peer in a process of its own: it is told on standard input how many steps to make, and answers with its time.
 
-    python workers.py PEER CASE FOLDER THREADS
+    python -m tests.benchmarks.workers PEER CASE FOLDER THREADS
 
 The folder holds the spec and the table of the case. The first answer is the peer's version; then, for each number of
 steps that is read, one line of JSON: the seconds that they took, and the loss of each step.
@@ -16,7 +16,7 @@ from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
-from cases import CASES, Case
+from tests.benchmarks.cases import CASES, Case
 
 Floats = npt.NDArray[np.float32]
 Batch = tuple[Floats, npt.NDArray[np.int64]]
@@ -111,7 +111,7 @@ def sklearn(case: Case, folder: Path, threads: int) -> tuple[str, Steps]:
     import sklearn
     from sklearn.neural_network import MLPClassifier
     from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
     threadpool_limits(threads or None)
     state, x, label = start(folder)

@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ def shell(page: str) -> list[tuple[Fence, Fence | None]]:
     found = fences(page)
     lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
     pairs: list[tuple[Fence, Fence | None]] = []
-    for fence, after in zip(found, [*found[1:], None], strict=True):
+    for fence, after in zip_longest(found, found[1:]):
         if fence.word != "sh":
             continue
         end = fence.line + fence.text.count("\n")
@@ -405,7 +406,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_the_house_has_a_line_for_every_file() -> None:
-    """`compiler/dotnn/spec.py`: told once, under its folder; nothing is told that is not there. (`__init__.py` is the folder itself.)"""
+    """Told once, under its folder; nothing is told that is not there. (`__init__.py` is the folder itself.)"""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     house = text[text.index("\n## The house") :]
     house = house[: house.index("\n## ", 4)]

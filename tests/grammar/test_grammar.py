@@ -476,3 +476,9 @@ def test_use_lines_are_kept() -> None:
 def test_parse_knows_places() -> None:
     tree = parse(source("param a = 1\n"))
     assert (tree.meta.line, tree.meta.column) == (1, 1)
+
+
+def test_a_star_alone_may_end_a_line():
+    text = "train N on d {\n  loss y\n  optimizer o\n  decay 0.1 for *\n  batch 2\n  steps 1\n}\n"
+    (train,) = read_text(Source(name="a.nn", text=text)).trains
+    assert [decay.pattern for decay in train.decays] == ["*"]

@@ -128,7 +128,7 @@ def options(device: str, threads: int | None) -> Options:
     """What is asked of the backend for training on this device."""
     from dotnn.plugins import Options
 
-    return Options(target="portable", device=device, threads=threads)
+    return Options(target="device", device=device, threads=threads)
 
 
 def tell(error: ProblemError, sources: Mapping[str, Source] | None = None) -> None:

@@ -328,10 +328,11 @@ def _held(frame: Frame, result: Result, value: Tensor) -> Tensor:
         frame.dims = before
     labels = tuple(own or promised for own, promised in zip(value.labels, made.labels, strict=True))
     if any(a != b for a, b in zip(made.dims, value.dims, strict=True)):
+        name = f"`{result.name}`" if result.name else "the result"
+        wanted, found = write_type(result.type), shape_text(value.dims)
         frame.machine.fail(
-            SizesDiffer, result, frame.scope, name=result.name or "the result", wanted=write_type(result.type),
-            found=shape_text(value.dims), clash="promised here",
-        )  # fmt: skip
+            SizesDiffer, result, frame.scope, name=name, wanted=wanted, found=found, clash="promised here"
+        )
     return Tensor(made.value, labels, value.bound)
 
 

@@ -24,8 +24,8 @@ from dotnn.elaborate.problems import (
     UsesItself,
 )
 from dotnn.elaborate.values import Absent, Bound, Interval, Known, Phase, Primitive, Sequence, Shape, Size, Tensor, kind
-from dotnn.graph import Dim
 from dotnn.elaborate.vocabulary import places
+from dotnn.graph import Dim
 from dotnn.operation import MisfitError, shape_text
 from dotnn.spec import (
     Argument,
@@ -366,15 +366,25 @@ def _then(frame: Frame, then: Then) -> Any:
     phases: list[Phase] = []
     for part in then.phases:
         value = evaluate(frame, part)
-        phases.extend(value.phases if isinstance(value, Sequence) else [Phase(value)])
+        added = value.phases if isinstance(value, Sequence) else (Phase(value),)
+        for phase in added:
+            earlier = max((p.until for p in phases if p.until and p.unit == phase.unit), default=0)
+            if phase.until is not None and phase.until <= earlier:
+                why = f"this goes to {phase.unit} {phase.until}, and the one before it to {phase.unit} {earlier}"
+                way = "`until` counts from the start of training: let the numbers rise"
+                frame.machine.fail(Misfit, part, frame.scope, why=why, way=way)
+        phases.extend(added)
     return Sequence(tuple(phases))
 
 
 def _until(frame: Frame, until: Until) -> Any:
     count = evaluate(frame, until.count)
-    if not isinstance(count, int) or isinstance(count, bool) or until.unit not in ("epoch", "step"):
-        way = "write `until epoch 10` or `until step 500`"
-        frame.machine.fail(NotThatKind, until.count, frame.scope, wanted="a whole number", found=kind(count), way=way)
+    way = "write `until epoch 10` or `until step 500`"
+    if until.unit not in ("epoch", "step"):
+        frame.machine.fail(NotThatKind, until, frame.scope, wanted="epoch or step", found=f"`{until.unit}`", way=way)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        wanted = "a whole number above 0"
+        frame.machine.fail(NotThatKind, until.count, frame.scope, wanted=wanted, found=kind(count), way=way)
     return Sequence((Phase(evaluate(frame, until.value), until.unit, count),))
 
 

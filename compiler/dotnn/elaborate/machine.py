@@ -48,7 +48,7 @@ class Cell:
     dims: tuple[Dim, ...]
     learned: bool
     span: Span
-    scope: str
+    """In the user's text."""
 
 
 @dataclass
@@ -147,7 +147,7 @@ class Machine:
     ) -> Tensor:
         """A weight (``learned``) or state: an input of the graph, or in the phase `init` its first value."""
         self._room(path, dims, part, scope)
-        self.cells[path] = Cell(dims, learned, part.span, scope)
+        self.cells[path] = Cell(dims, learned, self.users_span(part.span, scope))
         if self.phase == "init":
             value = start().cast("f32").expand(dims)
             self.tape.output(path, value, "state")

@@ -74,7 +74,7 @@ class GivenTwice(Problem):
 
 class SizesDiffer(Problem):
     code = "B008"
-    title = "`{name}` must be {wanted}, and this is {found}"
+    title = "{name} must be {wanted}, and this is {found}"
     label = "{clash}"
     help = "{way}"
     name: str
@@ -87,7 +87,7 @@ class SizesDiffer(Problem):
 class NotAStage(Problem):
     code = "B009"
     title = "{found} cannot stand in a chain"
-    label = "not a layer, function or net"
+    label = "no tensor can pass through this"
     help = "{way}"
     found: str
     way: str
@@ -230,9 +230,9 @@ class LabelTwice(Problem):
 
 class PhasesDiffer(Problem):
     code = "B025"
-    title = "the {what} `{path}` is {here} outside of training, and {there} while training"
-    label = "made here"
-    help = "what is learned while training is used elsewhere: put this line above `when training`, or give both branches the same sizes"
+    title = "the {what} `{path}` is {here} outside of training, and {there}"
+    label = "it is made here"
+    help = "what training learns is used everywhere else: make it before `when training`, with one size for all"
     what: str
     path: str
     here: str

@@ -119,7 +119,7 @@ def _successor(frame: Frame, name: str, value: Any, part: Part) -> Tensor:
             SizesDiffer,
             part,
             frame.scope,
-            name=name,
+            name=f"`{name}`",
             wanted=shape_text(before.dims),
             found=shape_text(made.dims),
             clash=clash,
@@ -136,6 +136,9 @@ def _weight(frame: Frame, weight: Weight) -> None:
     if frame.instance is None:
         way = "only layers and nets own weights; make this a layer"
         frame.machine.fail(OutOfPlace, weight, frame.scope, what="a weight", way=way)
+    if _is_slot(frame):
+        way = "what an optimizer remembers from step to step is a state: state m = 0"
+        frame.machine.fail(OutOfPlace, weight, frame.scope, what="a weight of an optimizer", way=way)
     dims, labels = types.dims_of(frame, weight.type)
     fixed = _fixed(frame, dims, weight, f"the size of the weight `{weight.name}`")
     _cell(frame, weight.name, fixed, labels, True, weight.init, weight)
@@ -206,7 +209,7 @@ def _cell(
                 SizesDiffer,
                 part,
                 frame.scope,
-                name=name,
+                name=f"`{name}`",
                 wanted=shape_text(found.dims),
                 found=shape_text(dims),
                 clash=clash,

@@ -9,7 +9,7 @@ from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.expressions import evaluate
 from dotnn.elaborate.frame import Frame, Remainder
 from dotnn.elaborate.machine import MOST_SIZE
-from dotnn.elaborate.problems import BoundTwice, NotKnownNow, NotThatKind, SizesDiffer, TooLarge
+from dotnn.elaborate.problems import BoundTwice, LabelTwice, NotKnownNow, NotThatKind, SizesDiffer, TooLarge
 from dotnn.elaborate.values import Label, Size, Tensor, kind
 from dotnn.graph import FLOATS, INTEGERS, Dim, Dtype
 from dotnn.operation import shape_text
@@ -53,10 +53,19 @@ def dims_of(frame: Frame, type: TypeText) -> tuple[tuple[Dim, ...], tuple[Label,
         else:
             dims.append(size_of(frame, part.size, "the size of a dim"))
             labels.append(label_of(part))
-    for part, label in zip(type.dims or (), labels, strict=False):
-        if label is not None and labels.count(label) > 1:
-            frame.machine.fail(LabelTwice, part, frame.scope, name=label, type=type_text(type))
+    _refuse_twice(frame, type)
     return tuple(dims), tuple(labels)
+
+
+def _refuse_twice(frame: Frame, type: TypeText) -> None:
+    """A label that stands twice says of neither dim which one it is."""
+    seen: set[str] = set()
+    for dim in type.dims or ():
+        label = label_of(dim) if isinstance(dim, DimText) else None
+        if label in seen:
+            frame.machine.fail(LabelTwice, dim, frame.scope, name=label, type=type_text(type))
+        if label is not None:
+            seen.add(label)
 
 
 def label_of(dim: DimText) -> Label:
@@ -74,6 +83,7 @@ def accept(frame: Frame, name: str, type: TypeText, value: Any, given: Part) -> 
     made = _converted(frame, name, type, tensor(machine.tape, value), given)
     if type.dims is None:
         return made, {}
+    _refuse_twice(frame, type)
     wanted = list(type.dims)
     at = next((i for i, d in enumerate(wanted) if isinstance(d, Rest)), None)
     fixed = len(wanted) - (at is not None)
@@ -145,6 +155,10 @@ def _solve(frame: Frame, name: str, type: TypeText, dim: DimText, made: Tensor, 
         frame.dims[size.name] = here
         return
     wanted = size_of(frame, size, "the size of a dim")
+    if wanted != here and isinstance(size, Name) and _is_param(frame, size.name):
+        clash = f"`{size.name}` is the param {size.name} = {wanted}, and {here} here"
+        way = f"where any size is meant, call the dim by a name that is no param: not `{size.name}`"
+        _differ(frame, name, type, made, given, clash, way)
     if wanted != here:
         written = size.name if isinstance(size, Name) else "its size"
         clash = (
@@ -162,10 +176,19 @@ def _is_known(frame: Frame, name: str) -> bool:
     return frame.scope != "std" and name in frame.machine.params
 
 
-def _differ(frame: Frame, name: str, type: TypeText, made: Tensor, given: Part, clash: str) -> None:
-    frame.machine.fail(
-        SizesDiffer, given, frame.scope, name=name, wanted=type_text(type), found=shape_text(made.dims), clash=clash
+def _is_param(frame: Frame, name: str) -> bool:
+    return (
+        frame.scope != "std"
+        and name in frame.machine.params
+        and name not in frame.names
+        and name not in frame.dims
     )
+
+
+def _differ(frame: Frame, name: str, type: TypeText, made: Tensor, given: Part, clash: str, way: str = "") -> None:
+    quoted = name if name == "the result" else f"`{name}`"
+    facts = {"name": quoted, "wanted": type_text(type), "found": shape_text(made.dims), "clash": clash, "way": way}
+    frame.machine.fail(SizesDiffer, given, frame.scope, **facts)
 
 
 def type_text(type: TypeText) -> str:

@@ -122,11 +122,11 @@ class Native:
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of a schedule: a value or schedule, and how many steps it lasts (None: to the end)."""
+    """One stretch of a schedule: a value or schedule, and the epoch or step that it goes to (None: its own end)."""
 
     value: Any
     unit: str | None = None
-    lasts: int | None = None
+    until: int | None = None
 
 
 @dataclass(frozen=True)
