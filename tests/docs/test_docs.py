@@ -169,6 +169,10 @@ def test_what_is_not_run_is_a_developers_command(clone: Path) -> None:
                         [sys.executable, "-m", "pytest", *words, *more], cwd=ROOT, capture_output=True, timeout=120
                     )
                     assert done.returncode == 0, f"{fence.where}: {command}\n{done.stdout.decode()}"
+                elif command.startswith(".venv/bin/python -m "):
+                    help = [sys.executable, *command.split()[1:], "--help"]
+                    done = subprocess.run(help, cwd=ROOT, capture_output=True, timeout=120)
+                    assert done.returncode == 0, f"{fence.where}: {command}\n{done.stderr.decode()}"
                 else:
                     first = command.split("&&")[0].strip()
                     known = command == ".ci/run" or first.removesuffix(" --fix").split(" --")[0] in ci
@@ -426,3 +430,9 @@ def test_the_house_has_a_line_for_every_file() -> None:
     assert sorted(told) == sorted(set(told)), "a file is told twice"
     assert set(told) - there == set(), "these are not there"
     assert there - set(told) == set(), "these have no line"
+
+
+def test_every_folder_of_tests_has_its_row() -> None:
+    told = re.findall(r"^\| `(\w+)/` \|", (ROOT / "tests/README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    there = [p.name for p in (ROOT / "tests").iterdir() if p.is_dir() and p.name[0] not in "._"]
+    assert sorted(told) == sorted(there)
