@@ -57,12 +57,8 @@ def write(
     """
     paths: list[Path] = []
     for name, content in _files(program, source, options, host, arrays or {}):
-        path = folder / name
-        try:
-            _replace(path, content)
-        except OSError as error:
-            raise CannotWrite(path=str(path), why=error.strerror or str(error)).error() from error
-        paths.append(path)
+        put(folder / name, content)
+        paths.append(folder / name)
     return paths
 
 
@@ -86,6 +82,14 @@ def _npy(array: Array) -> bytes:
     file = io.BytesIO()
     np.save(file, np.ascontiguousarray(array), allow_pickle=False)
     return file.getvalue()
+
+
+def put(path: Path, content: bytes) -> None:
+    """Writes a whole file. Raises ``ProblemError`` where that cannot be done."""
+    try:
+        _replace(path, content)
+    except OSError as error:
+        raise CannotWrite(path=str(path), why=error.strerror or str(error)).error() from error
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import onnx
-from dotnn.graph import Graph
+from dotnn.graph import Graph, Node
 from dotnn_onnx.fuse import Spelt, spell
 from dotnn_onnx.tidy import drop_expands
 from dotnn_onnx.view import View
 from dotnn_onnx.writer import IR_VERSION, OPSET, Writer, tensor_info
 from onnx import helper
+
+Speller = Callable[[View, Node], Spelt]
+"""Says how a node is written: ``fuse.spell``, or that of a dialect which builds on it."""
 
 
 def lower(graph: Graph, target: str = "portable") -> onnx.ModelProto:
@@ -16,6 +21,11 @@ def lower(graph: Graph, target: str = "portable") -> onnx.ModelProto:
 
     A state tensor is input `NAME` and output `NAME.next`; every node's name holds the line of the spec it came from.
     """
+    return _model(graph, written(graph, target))
+
+
+def written(graph: Graph, target: str = "portable", spell: Speller = spell) -> Writer:
+    """The graph's nodes and constants, on the writer that wrote them."""
     tidied = drop_expands(graph)
     view = View(tidied)
     writer = Writer(tidied, view, target)
@@ -27,7 +37,7 @@ def lower(graph: Graph, target: str = "portable") -> onnx.ModelProto:
             spelt[node.name].write(writer)
     for output in tidied.outputs:
         writer.finish(output)
-    return _model(tidied, writer)
+    return writer
 
 
 def _alive(graph: Graph, spelt: dict[str, Spelt]) -> set[str]:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from dotnn.graph import Dim, Dtype, Graph, Role, Type
-from dotnn.program import AnswerPlan, Plan, Program, RawColumn
+from dotnn.program import AnswerPlan, Figure, Plan, Program, RawColumn
 
 FORMAT = 1
 
@@ -66,6 +66,9 @@ class Manifest(_Frozen):
     graphs: dict[str, GraphFile]
     data: DataPart
     objective: Objective
+    figures: tuple[Figure, ...]
+    """What eval.onnx measures: the total over the count of all batches; or, where a figure has `totals` of its own,
+    these of all batches taken together (by their `fold`) and given to figures.onnx."""
     plan: Plan
     outputs: tuple[str, ...]
     answer: AnswerPlan | None = None
@@ -88,6 +91,7 @@ def manifest_of(program: Program, opset: int) -> Manifest:
             error=next(iter(texts["error"].values()), None),
             metrics=texts["metric"],
         ),
+        figures=program.figures,
         plan=program.plan,
         outputs=program.outputs,
         answer=program.answer,

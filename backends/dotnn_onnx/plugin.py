@@ -33,6 +33,11 @@ class OnnxBackend:
 
         return start(artefact, options)
 
+    def versions(self) -> dict[str, str]:
+        import onnxruntime
+
+        return {"onnxruntime": str(onnxruntime.__version__)}
+
     def write(
         self,
         program: Program,

@@ -12,7 +12,7 @@ import numpy as np
 
 from dotnn.graph import Graph, Input, Output, Type, names_in
 from dotnn.operation import lookup
-from dotnn.plugins import Arrays, Options
+from dotnn.plugins import Arrays, Interrupted, Options
 from dotnn.plugins import Session as AnySession
 from dotnn_grammar.problems import Note, Problem
 from dotnn_grammar.source import Span
@@ -52,6 +52,15 @@ class RunFailed(Problem):
     said: str
 
 
+class NoMemory(Problem):
+    code = "X009"
+    title = "there is not enough memory for the graph `{graph}`{where}"
+    help = "{needed}a smaller batch, or a smaller net, needs less"
+    graph: str
+    where: str
+    needed: str
+
+
 class MissingFeed(Problem):
     code = "X005"
     title = "the graph `{graph}` needs {names}"
@@ -70,6 +79,8 @@ def _spoken(graph: Graph) -> Iterator[None]:
     """Turns an error of onnxruntime into a problem with the line of the spec that it came from."""
     try:
         yield
+    except Interrupted:
+        raise
     except (RuntimeError, ValueError, TypeError) as error:
         raise _problem(graph, error).error() from error
     except Exception as error:
@@ -78,10 +89,20 @@ def _spoken(graph: Graph) -> Iterator[None]:
         raise _problem(graph, error).error() from error
 
 
-def _problem(graph: Graph, error: Exception) -> RunFailed:
+_MEMORY = re.compile(
+    r"[Ff]ailed to allocate memory(?: for requested buffer of size (?P<size>\d+))?|std::bad_alloc|bad_alloc"
+)
+
+
+def _problem(graph: Graph, error: Exception) -> Problem:
     whole = " ".join(str(error).split())
     said = _SIGNATURE.sub("", whole.rpartition("Status Message: ")[2])
     found = _NODE.search(whole)
+    memory = _MEMORY.search(whole)
+    if memory is not None:
+        size = f"it asked for {int(memory['size']):,} bytes more than there are; " if memory["size"] else ""
+        part = f", at `{found['op']}` in line {found['line']}" if found else ""
+        return NoMemory(graph=graph.name, where=part, needed=size)
     if found is None:
         return RunFailed(graph=graph.name, where="", said=said)
     line = int(found["line"])
@@ -106,7 +127,7 @@ def start(artefact: Lowered, options: Options) -> Executor:
         if options.device != "auto":
             raise missing.error()
         device = "cpu"
-    return Executor(artefact.graph, session, device)
+    return Executor(artefact.graph, session, device, options.threads or threads_for(artefact.graph))
 
 
 def _options(graph: Graph, options: Options) -> ort.SessionOptions:
@@ -114,7 +135,7 @@ def _options(graph: Graph, options: Options) -> ort.SessionOptions:
 
     chosen = ort.SessionOptions()
     chosen.log_severity_level = 4  # errors come back as exceptions, and are told in our words
-    chosen.intra_op_num_threads = options.threads or _threads(graph)
+    chosen.intra_op_num_threads = options.threads or threads_for(graph)
     chosen.inter_op_num_threads = 1
     # As written: each weight's update follows its gradient at once, which halves the memory of a deep net.
     chosen.execution_order = ort.ExecutionOrder.PRIORITY_BASED
@@ -128,19 +149,23 @@ SMALL = 100_000
 """Numbers computed for one row by the greatest operation: below, handing work over costs more than it saves."""
 
 
-def _threads(graph: Graph) -> int:
+def threads_for(graph: Graph) -> int:
     types = graph.types()
     greatest = max((lookup(n.op).work(n.type, *(types[x] for x in n.inputs)) for n in graph.nodes), default=0)
     return 1 if greatest < SMALL else devices.cores()
 
 
 class Executor:
-    """One graph, ready to run. ``device`` is where: `cpu` or `cuda`."""
+    """One graph, ready to run. ``device`` is where: `cpu` or `cuda`; ``threads`` how many it takes."""
 
-    def __init__(self, graph: Graph, session: ort.InferenceSession, device: str) -> None:
+    def __init__(self, graph: Graph, session: ort.InferenceSession, device: str, threads: int | None = None) -> None:
+        import onnxruntime as ort
+
         self.graph = graph
         self.session = session
         self.device = device
+        self.threads = threads
+        self.options = ort.RunOptions()
         self._outputs = [output.name for output in graph.outputs]
 
     def run(self, feeds: Arrays, session: AnySession | None = None) -> dict[str, Array]:
@@ -160,13 +185,28 @@ class Executor:
                 values[fed.name] = held[fed.name]
         self._complete(values)
         with _spoken(self.graph):
-            made = self.session.run_with_ort_values(self._outputs, values)
+            with self.giving_up():
+                made = self.session.run_with_ort_values(self._outputs, values, self.options)
             # A view of a runtime's buffer does not keep it alive: copy.
             return {name: value.numpy().copy() for name, value in zip(self._outputs, made, strict=True)}
 
     def train(self, state: Arrays) -> TrainSession:
         """Starts training from this state."""
         return TrainSession(self, state)
+
+    def interrupt(self, wanted: bool = True) -> None:
+        """Lets runs, the one under way in another thread too, end with ``Interrupted``; False: no longer."""
+        self.options.terminate = wanted
+
+    @contextmanager
+    def giving_up(self) -> Iterator[None]:
+        """An error that comes of ``interrupt`` is ``Interrupted``."""
+        try:
+            yield
+        except Exception:
+            if self.options.terminate:
+                raise Interrupted from None
+            raise
 
     def _complete(self, values: dict[str, Any]) -> None:
         missing = [f"`{fed.name}`" for fed in self.graph.inputs if fed.name not in values]
@@ -190,6 +230,7 @@ class TrainSession:
 
     def __init__(self, executor: Executor, state: Arrays) -> None:
         self._executor = executor
+        self._options = executor.options
         graph = self._graph = executor.graph
         pairs = list(graph.states())
         self._states: list[Input] = [fed for fed, _ in pairs]
@@ -233,8 +274,10 @@ class TrainSession:
         for output in self._loose:
             self._bindings[self._turn].bind_output(output.name, "cpu")
         try:
-            self._run(binding, None)
+            self._run(binding, self._options)
         except Exception as error:
+            if self._options.terminate:
+                raise Interrupted from None  # the set that was read is whole, and stays the current one
             raise _problem(self._graph, error).error() from error
         made = self._arrays if not self._loose else {**self._arrays, **self._gathered()}
         self._turn = 1 - self._turn
@@ -244,6 +287,15 @@ class TrainSession:
         """A copy of every state tensor, in the order of the graph's inputs."""
         held = self.current
         return {fed.name: held[fed.name].numpy().copy() for fed in self._graph.inputs if fed.role == "state"}
+
+    def former(self) -> dict[str, Array]:
+        """A copy of every state tensor as it was before the last step: the set that this step has read."""
+        held = {**self._sets[1 - self._turn], **self._fixed}
+        return {fed.name: held[fed.name].numpy().copy() for fed in self._graph.inputs if fed.role == "state"}
+
+    def interrupt(self, wanted: bool = True) -> None:
+        """Lets steps, the one under way in another thread too, end with ``Interrupted``; False: no longer."""
+        self._executor.interrupt(wanted)
 
     def load(self, state: Arrays) -> None:
         """Puts these tensors in the place of the state. Raises ``ProblemError`` where one is missing."""

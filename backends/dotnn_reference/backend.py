@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from dotnn.graph import Graph
 from dotnn.plugins import Arrays, Options, Session
 from dotnn.program import Program
-from dotnn_reference.evaluate import evaluate
+from dotnn_reference.evaluate import evaluate, values
 from dotnn_reference.problems import NoState, WritesNothing
 
 
@@ -27,6 +27,9 @@ class ReferenceBackend:
 
     def start(self, artefact: Graph, options: Options) -> ReferenceExecutor:
         return ReferenceExecutor(artefact, options.float64)
+
+    def values(self, graph: Graph, feeds: Arrays) -> Mapping[str, np.ndarray[Any, Any]]:
+        return values(graph, feeds)
 
     def write(self, program: Program, source: str, folder: Path, options: Options) -> Sequence[Path]:
         raise WritesNothing().error()
@@ -57,14 +60,19 @@ class ReferenceSession:
         self._successors = {after.name: fed.name for fed, after in executor.graph.states()}
         self._wanted = [fed.name for fed in executor.graph.inputs if fed.role == "state"]
         self._state: dict[str, np.ndarray[Any, Any]] = {}
+        self._former = self._state
 
     def step(self, batch: Arrays) -> Arrays:
         results = evaluate(self._executor.graph, {**self._state, **batch}, self._executor.float64)
-        self._state |= {name: results.pop(after) for after, name in self._successors.items()}
+        self._former = self._state
+        self._state = self._state | {name: results.pop(after) for after, name in self._successors.items()}
         return results
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         return {name: tensor.copy() for name, tensor in self._state.items()}
+
+    def former(self) -> dict[str, np.ndarray[Any, Any]]:
+        return {name: tensor.copy() for name, tensor in self._former.items()}
 
     def load(self, state: Arrays) -> None:
         for name in self._wanted:

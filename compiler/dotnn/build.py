@@ -5,7 +5,9 @@ All of them come from one net. In `train` and `init` the branch `when training` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, NoReturn
 
 from dotnn.columns import BATCH, Columns, DataBlock, Fit
@@ -14,15 +16,21 @@ from dotnn.elaborate.arithmetic import elementwise, real
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Cell, Machine, PhaseName
-from dotnn.elaborate.problems import DoesNotLearn, NotThatKind, PhasesDiffer
-from dotnn.elaborate.values import Known, Tensor, kind, plain
-from dotnn.graph import Graph, Type, multiply
-from dotnn.operation import shape_text
-from dotnn.program import RawColumn
+from dotnn.elaborate.problems import DoesNotLearn, NotThatKind, PhasesDiffer, TooLarge
+from dotnn.elaborate.values import Known, Size, Tensor, kind, next_step, plain
+from dotnn.graph import Graph, Role, Type, multiply
+from dotnn.operation import lookup, shape_text
+from dotnn.program import Figure, RawColumn, Total
+from dotnn.read.text import heading
+from dotnn.simplify import only
 from dotnn.spec import Argument, Call, Expression, Name, Objective, Part, Spec, Train
 from dotnn.tape import Tape, Value
+from dotnn.totals import InParts, NotInPartsError, in_parts, require_apart
 from dotnn_grammar.problems import Problem, perhaps
 from dotnn_grammar.source import Span
+
+TAKEN = ("loss", "error", "norm", "rate", "finite", "step", "key", "seed", "answer", "shares")
+"""Names that the graphs have for other things."""
 
 
 class NoSuchBlock(Problem):
@@ -54,6 +62,53 @@ class NotPerExample(Problem):
     dims: str
 
 
+class NameTaken(Problem):
+    code = "B053"
+    title = "a metric cannot be called `{name}`"
+    label = "{why}"
+    help = "choose another name for it"
+    name: str
+    why: str
+
+
+class AnswerReadsLabel(Problem):
+    code = "B054"
+    title = "the answer needs the column `{name}`, which nobody has when the net is asked"
+    label = "this must come from the net alone"
+    help = "make it of the net's inputs and results"
+    name: str
+
+
+class OnlyAtOnce(Problem):
+    code = "B070"
+    title = "{what} cannot be measured batch by batch: {why}"
+    label = "this needs all rows at once"
+    help = (
+        "a figure is made of sums, means, greatest and least numbers over the rows, and of what is computed from "
+        "these: sum(guess and truth) / sum(truth)"
+    )
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure of one batch: a total and a count, or ``parts`` of which it is made when all batches are through."""
+
+    total: Value
+    count: Value
+    role: Role
+    parts: InParts | None = None
+
+    def write(self, tape: Tape, name: str) -> None:
+        """Outputs `NAME.total` and `NAME.count`, or the parts `NAME.1`, `NAME.2`, …"""
+        named = {"total": self.total, "count": self.count}
+        if self.parts is not None:
+            named = {str(number): value for number, (_, value) in enumerate(self.parts.totals, start=1)}
+        for word, value in named.items():
+            tape.output(f"{name}.{word}", value, self.role)
+
+
 @dataclass
 class Phase:
     """One phase being built: its machine, the columns it reads, and what it has computed."""
@@ -69,6 +124,21 @@ class Phase:
         return self.machine.tape
 
 
+def _in_reach(build: Callable[[Builder], Phase]) -> Callable[[Builder], Phase]:
+    """Turns a spec that is nested beyond what this program can follow into a problem."""
+
+    @wraps(build)
+    def reaching(builder: Builder) -> Phase:
+        try:
+            return build(builder)
+        except RecursionError:
+            span = heading(builder.net.definition) if builder.net else builder.train.span
+            what = "levels of definitions and brackets inside each other"
+            raise TooLarge(span=span, what=what, count="what this leads to", limit="about 900").error() from None
+
+    return reaching
+
+
 class Builder:
     """Builds the phases of one train block."""
 
@@ -81,6 +151,8 @@ class Builder:
         self.library = Library(spec.definitions)
         self.cells: dict[str, Cell] = {}
         """The weights and states that training has, once `init` was built."""
+        self.parted: dict[str, Measured] = {}
+        """The figures that are made of parts, once `eval` was built."""
         self.net = self._net()
 
     def _net(self) -> Known | None:
@@ -127,6 +199,7 @@ class Builder:
                 phase.machine.fail(NotThatKind, net.definition, USER, wanted="a tensor", found=kind(value))
             phase.outputs[name] = phase.frame.names[name] = value
 
+    @_in_reach
     def init(self) -> Phase:
         """Every weight and state at its first value, from `seed`."""
         phase = self.start("init")
@@ -134,34 +207,76 @@ class Builder:
         self.cells = phase.machine.cells
         return phase
 
+    @_in_reach
     def training(self) -> Phase:
         """The loss under `training`, with the error and the metrics of the batch, and the states' successors."""
         phase = self.start("train")
         figures = self._objectives(phase)
-        for name, (total, count, role) in figures.items():
-            if role == "metric":
-                phase.tape.output(f"{name}.total", total, "metric")
-                phase.tape.output(f"{name}.count", count, "metric")
+        for name, figure in figures.items():
+            if figure.role == "metric":
+                figure.write(phase.tape, name)
             else:
-                phase.tape.output(name, total / count, role)
+                phase.tape.output(name, figure.total / figure.count, figure.role)
         for path, value in phase.machine.successors.items():
             phase.tape.output(f"{path}.next", value.value, "state")
-        if not any(i.learned for i in phase.tape.inputs):
-            way = "use the net's results in it, and weights in the net"
-            raise DoesNotLearn(span=self.train.loss.span, way=way).error()
+        self._learns(phase.tape.graph())
         return phase
 
+    def _learns(self, graph: Graph) -> None:
+        """Refuses a loss that no weight changes."""
+        made = {node.name: node for node in graph.nodes}
+        learned = {fed.name for fed in graph.inputs if fed.learned}
+        for follows, why, way in (
+            (
+                lambda op: True,
+                "the loss does not depend on any weight",
+                "use the net's results in the loss, and layers in the net",
+            ),
+            (
+                lambda op: lookup(op).gradient is not None and op != "stop",
+                "no small change of a weight changes the loss",
+                "comparisons, `argmax`, `floor` and `stop` pass no gradient: let the loss measure how far off it is",
+            ),
+        ):
+            waiting, met = [graph.output("loss").value], set[str]()
+            while waiting:
+                name = waiting.pop()
+                if name not in met:
+                    met.add(name)
+                    waiting.extend(made[name].inputs if name in made and follows(made[name].op) else ())
+            if not met & learned:
+                raise DoesNotLearn(span=self.train.loss.value.span, why=why, way=way).error()
+
+    @_in_reach
     def evaluation(self) -> Phase:
         """Totals and counts of loss, error and metrics over the batch; the net's results."""
         phase = self.start("eval")
-        for name, (total, count, role) in self._objectives(phase).items():
-            phase.tape.output(f"{name}.total", total, role)
-            phase.tape.output(f"{name}.count", count, role)
+        figures = self._objectives(phase)
+        self.parted = {name: figure for name, figure in figures.items() if figure.parts is not None}
+        for name, figure in figures.items():
+            figure.write(phase.tape, name)
         for name, tensor in phase.outputs.items():
             phase.tape.output(name, tensor.value, "output")
         self._agree(phase)
         return phase
 
+    def figures(self) -> Graph | None:
+        """The totals of all batches -> the figures that are made of them; None where each is simply a mean."""
+        tape = Tape("figures")
+        for name, figure in self.parted.items():
+            if figure.parts is not None:
+                figure.parts.write(tape, name, figure.role)
+        return tape.graph() if self.parted else None
+
+    def with_totals(self, figure: Figure) -> Figure:
+        """The figure, with what eval gives for it."""
+        parts = self.parted[figure.name].parts if figure.name in self.parted else None
+        if parts is None:
+            return figure
+        totals = tuple(Total(name=f"{figure.name}.{n}", fold=fold) for n, (fold, _) in enumerate(parts.totals, start=1))
+        return figure.model_copy(update={"totals": totals})
+
+    @_in_reach
     def prediction(self) -> Phase:
         """The net's results, and the answer."""
         phase = self.start("predict")
@@ -171,6 +286,7 @@ class Builder:
         answer = self.train.answer
         if answer is None:
             return phase
+        read = set(phase.columns.raws)
         self._assigns(phase)
         value = self._tensor(phase, answer.value)
         phase.tape.output("answer", value.value, "output")
@@ -178,6 +294,12 @@ class Builder:
         if scores is not None:
             shares = self._tensor(phase, scores)
             phase.tape.output("shares", phase.tape.add("softmax", real(phase.tape, shares).value), "output")
+        graph = phase.tape.graph()
+        needed = {fed.name for fed in only(graph, {o.name: o.value for o in graph.outputs}).inputs}
+        phase.columns.raws = {name: raw for name, raw in phase.columns.raws.items() if name in needed}
+        for name in phase.columns.raws:
+            if self.net is not None and name not in read:
+                raise AnswerReadsLabel(span=answer.value.span, name=name).error()
         return phase
 
     def order(self) -> Graph:
@@ -201,7 +323,9 @@ class Builder:
                     "what": "weight" if cell.learned else "state",
                     "path": path,
                     "here": shape_text(cell.dims),
-                    "there": f"{shape_text(trained.dims)} while training" if trained else "training has none of that name",
+                    "there": f"{shape_text(trained.dims)} while training"
+                    if trained
+                    else "training has none of that name",
                 }
                 phase.machine.fail(PhasesDiffer, cell.span, USER, **facts)
 
@@ -212,19 +336,24 @@ class Builder:
 
         statements.block(phase.frame, self.train.assigns)
 
-    def _objectives(self, phase: Phase) -> dict[str, tuple[Value, Value, Any]]:
-        """Each figure as a total and a count over the batch, with its role."""
+    def _objectives(self, phase: Phase) -> dict[str, Measured]:
+        """Each figure of the batch."""
         self._assigns(phase)
-        figures = {"loss": (*self._total(phase, self.train.loss, "the loss"), "loss")}
+        figures = {"loss": self._measured(phase, self.train.loss, "the loss", "loss")}
         if self.train.error:
-            figures["error"] = (*self._total(phase, self.train.error, "the error"), "error")
+            figures["error"] = self._measured(phase, self.train.error, "the error", "error")
+        taken = dict.fromkeys(TAKEN, "a run has a figure of that name already")
+        taken |= dict.fromkeys(phase.outputs, "the net has a result of that name")
         for metric in self.train.metrics:
+            if metric.name in taken:
+                raise NameTaken(span=metric.span, name=metric.name, why=taken[metric.name]).error()
+            taken[metric.name] = "a metric above has that name"
             objective = Objective(span=metric.span, value=metric.value)
-            figures[metric.name] = (*self._total(phase, objective, f"`{metric.name}`"), "metric")
+            figures[metric.name] = self._measured(phase, objective, f"`{metric.name}`", "metric")
         return figures
 
-    def _total(self, phase: Phase, objective: Objective, what: str) -> tuple[Value, Value]:
-        """The sum over all places and how many they are; one number for the whole batch counts once a row."""
+    def _measured(self, phase: Phase, objective: Objective, what: str, role: Role) -> Measured:
+        """The sum over all places and how many they are; or the parts of what is one number for all rows."""
         tape = phase.tape
         value = self._tensor(phase, objective.value)
         with expressions.computing(phase.frame, objective):
@@ -232,6 +361,9 @@ class Builder:
             if made.rank and made.dims[0] != BATCH:
                 dims = "[" + ", ".join(str(d) for d in made.dims) + "]"
                 phase.machine.fail(NotPerExample, objective.value, USER, what=what, dims=dims)
+            parts = self._parts(phase, objective, made.value, what, role)
+            if parts is not None and parts.mean is not None:  # the mean over all places, as if it were given by place
+                made, parts = plain(parts.mean), None
             if objective.where is not None:
                 kept = self._tensor(phase, objective.where)
                 if kept.value.dtype != "bool":
@@ -242,23 +374,41 @@ class Builder:
                 # Chosen, not multiplied by 0: what is left out may be no number at all.
                 chosen, counted = (elementwise(tape, "select", kept, each, zero) for each in (made, one))
                 count = tape.add("maximum", counted.value.sum(), tape.literal(1)) if phase.machine.training else None
-                return chosen.value.sum(), count or counted.value.sum()
+                return Measured(chosen.value.sum(), count or counted.value.sum(), role)
             if made.rank == 0:
                 rows = tape.size(BATCH)
-                return made.value * rows, rows
-            return made.value.sum(), tape.size(multiply(made.dims))
+                return Measured(made.value * rows, rows, role, parts)
+            return Measured(made.value.sum(), tape.size(multiply(made.dims)), role)
+
+    def _parts(self, phase: Phase, objective: Objective, value: Value, what: str, role: Role) -> InParts | None:
+        """The parts of one number for all rows. Refuses an error or a metric that has no such parts."""
+        if objective.where is not None or phase.machine.phase == "init":
+            return None
+        if phase.machine.training and role != "metric":
+            return None  # what is made small is the batch's own
+        ends = {tensor.value.name for tensor in phase.outputs.values()}
+        try:
+            if value.type.rank == 0:
+                return in_parts(value, ends)
+            if role != "loss":
+                require_apart(value, ends)
+        except NotInPartsError as error:
+            # A loss may be a matter of its batch; its figure is then the mean over the batches, by their rows.
+            if role != "loss":
+                phase.machine.fail(OnlyAtOnce, objective.value, USER, what=what, why=str(error))
+        return None
 
     def _tensor(self, phase: Phase, expression: Expression) -> Tensor:
         value = expressions.evaluate(phase.frame, expression)
         if isinstance(value, Tensor):
             return value
-        if isinstance(value, bool | int | float):
+        if isinstance(value, bool | int | float | Size):
             return real(phase.tape, value)
-        self._no_tensor(phase, expression, value)
+        return self._no_tensor(phase, expression, value)
 
     def _no_tensor(self, phase: Phase, expression: Expression, value: Any) -> NoReturn:
-        way = f"give it what it works on: {value.name}(…)" if isinstance(value, Known) else ""
-        phase.machine.fail(NotThatKind, expression, USER, wanted="a number or a tensor", found=kind(value), way=way)
+        facts = {"wanted": "a number or a tensor", "found": kind(value), "way": next_step(value)}
+        phase.machine.fail(NotThatKind, expression, USER, **facts)
 
 
 def scores_of(answer: Expression) -> Expression | None:
@@ -267,6 +417,15 @@ def scores_of(answer: Expression) -> Expression | None:
         case Call(function=Name(name="argmax"), arguments=(Argument(name=None, value=scores),)):
             return scores
     return None
+
+
+def labelled(graph: Graph, read_by_net: set[str]) -> Graph:
+    """The graph with its columns' roles told apart: `data` where the net reads them, else `label`."""
+    inputs = tuple(
+        fed.model_copy(update={"role": "label"}) if fed.role == "data" and fed.name not in read_by_net else fed
+        for fed in graph.inputs
+    )
+    return graph.model_copy(update={"inputs": inputs})
 
 
 def raw_columns(phases: list[Phase], read_by_net: set[str]) -> tuple[dict[str, RawColumn], dict[str, Span]]:

@@ -11,8 +11,8 @@ from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.expressions import computing, evaluate
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.machine import Machine
-from dotnn.elaborate.problems import UsesItself
-from dotnn.elaborate.values import Native, Tensor, plain
+from dotnn.elaborate.problems import NotThatKind, UsesItself
+from dotnn.elaborate.values import Native, Tensor, kind, plain
 from dotnn.graph import Graph, Type, multiply
 from dotnn.operation import MisfitError
 from dotnn.program import RawColumn
@@ -87,7 +87,7 @@ class Columns:
         return self.made[name]
 
     def _make(self, column: Column) -> Tensor:
-        frame = Frame(self.machine, "user", "", columns=self, left=column.name)
+        frame = Frame(self.machine, "user", "", columns=self, left=column.name, in_data=True)
         frame.dims[BATCH] = BATCH
         if column.name in self._making:
             self.machine.fail(UsesItself, column, "user", name=column.name)
@@ -107,6 +107,10 @@ class Columns:
             self._raw = before
             self._making.pop()
         with computing(frame, column):
+            if not isinstance(made, Tensor | int | float):
+                found = kind(made)
+                way = f"give it what it works on: {found}(columns a to b)" if isinstance(made, Native) else ""
+                self.machine.fail(NotThatKind, column.value, "user", wanted="a column", found=found, way=way)
             if not isinstance(made, Tensor):
                 made = plain(tensor(self.machine.tape, made).value.expand((BATCH,)))
             return self._formed(frame, column, made)

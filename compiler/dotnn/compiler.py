@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dotnn import __version__
-from dotnn.build import Builder, Phase, raw_columns, scores_of
+from dotnn.build import Builder, Phase, labelled, raw_columns, scores_of
 from dotnn.columns import DataBlock, Fit, no_fit
 from dotnn.data import Dataset, check_sample, load
 from dotnn.differentiate import differentiate
@@ -22,6 +22,7 @@ from dotnn.plan import answer_plan, block_name, choose, params_of, plan_of
 from dotnn.program import Figure, Program, RawColumn
 from dotnn.read import read_file
 from dotnn.read.stored import NotStored, read_json
+from dotnn.read.whole import whole_text
 from dotnn.simplify import simplify
 from dotnn.spec import Spec, Train
 from dotnn.update import slots, update
@@ -73,13 +74,18 @@ def lower(builder: Builder, train: Train, steps: int, epoch: int, after: str = P
     if any(fed.name == "key" for fed in step.inputs):
         init.machine.give_key()
 
+    predicting = builder.prediction()
     graphs = {
         "init": init.tape.graph(),
         "train": step,
         "eval": builder.evaluation().tape.graph(),
-        "predict": builder.prediction().tape.graph(),
+        "predict": predicting.tape.graph(),
         "order": builder.order(),
     }
+    figures = builder.figures()
+    if figures is not None:
+        graphs["figures"] = figures
+    graphs = {name: labelled(graph, set(predicting.columns.raws)) for name, graph in graphs.items()}
     return {name: simplify(graph) for name, graph in graphs.items()} if after == "simplify" else graphs
 
 
@@ -132,7 +138,8 @@ class Job:
         rows = dataset.splits["train"].count if "train" in dataset.splits else 0
         epoch = max(math.ceil(rows / plan.batch), 1)
         steps = plan.steps if plan.steps is not None else (plan.epochs or 1) * epoch
-        graphs = lower(self.builder(fitted_on(dataset)), self.train, steps, epoch, after)
+        builder = self.builder(fitted_on(dataset))
+        graphs = lower(builder, self.train, steps, epoch, after)
         has_shares = self.train.answer is not None and scores_of(self.train.answer.value) is not None
         program = Program(
             dotnn=__version__,
@@ -142,10 +149,11 @@ class Job:
             data=self.train.data,
             inputs=tuple(raws.values()),
             outputs=tuple(draft[-1].outputs),
-            figures=self.figures(),
+            figures=tuple(builder.with_totals(figure) for figure in self.figures()),
             answer=answer_plan(self.train, raws, has_shares),
             plan=plan,
             parameters=parameters(graphs["train"]),
+            params=self.params,
             graphs=graphs,
         )
         return program, dataset
@@ -224,8 +232,7 @@ def _read(path: Path) -> tuple[Spec, dict[str, Source], str]:
             raise NotStored(file=str(path), why="it is a program, and a spec is needed here").error()
         return stored, {}, write_spec(stored)
     spec, sources = read_file(path)
-    own = [source.text for name, source in sources.items() if name != spec.file]
-    return spec, sources, "".join([sources[spec.file].text, *(f"\n# ---- used\n{text}" for text in own)])
+    return spec, sources, whole_text(spec, sources[spec.file])
 
 
 def _notes(job: Job) -> tuple[str, ...]:

@@ -44,10 +44,11 @@ def gradients(loss: Value, by: Sequence[Value]) -> list[Value]:
             continue
         inputs = [tape.values[name] for name in node.inputs]
         with tape.at(node.at):
+            before = len(tape.nodes)
             back = rule(flows[node.name], tape.values[node.name], *inputs, **node.attributes)
-            for value, flow in zip(inputs, back, strict=True):
-                if flow is None or value.name not in depends:
-                    continue
+            wanted = [(v, flow) for v, flow in zip(inputs, back, strict=True) if flow and v.name in depends]
+            tape.forget(before, [flow for _, flow in wanted])  # a rule gives the flow to every input
+            for value, flow in wanted:
                 flow = unbroadcast(flow, value)
                 flows[value.name] = flows[value.name] + flow if value.name in flows else flow
     return [flows[v.name] if v.name in flows else tape.fill(0, v.type) for v in by]

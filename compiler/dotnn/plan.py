@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from dotnn.elaborate import expressions
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import USER, Library
-from dotnn.elaborate.machine import Machine
-from dotnn.elaborate.problems import NotThatKind
+from dotnn.elaborate.machine import MOST_SIZE, Machine
+from dotnn.elaborate.problems import NotThatKind, TooLarge
 from dotnn.elaborate.values import Tensor, kind
 from dotnn.program import AnswerPlan, Figure, Patience, Plan, RawColumn, Reached, Watch
 from dotnn.read import read_text
@@ -31,7 +31,7 @@ class NoSuchParam(Problem):
 class NotAValue(Problem):
     code = "B061"
     title = "`--set {name}={text}`: that is no value"
-    help = "give a number, a text in quotes, yes or no"
+    help = "give a number, yes or no, or a text in quotes: --set 'name=\"text\"'"
     name: str
     text: str
 
@@ -98,10 +98,17 @@ def params_of(spec: Spec, values: Mapping[str, str]) -> dict[str, Any]:
             near = perhaps(name, names, f"its params are: {', '.join(names)}" if names else "it has none")
             raise NoSuchParam(name=name, file=spec.file, near=near).error()
     frame = scratch(spec, {})
+    later = "params are worked out from the top: this one has no value yet here"
+    frame.machine.elsewhere |= dict.fromkeys(names, later)
     for param in spec.params:
         text = values.get(param.name)
         expression = param.value if text is None else _parsed(param.name, text)
-        value = expressions.evaluate(frame, expression)
+        try:
+            value = expressions.evaluate(frame, expression)
+        except ProblemError:
+            if text is None:
+                raise
+            raise NotAValue(name=param.name, text=text).error() from None
         if not isinstance(value, bool | int | float | str):
             raise ParamComputes(span=param.span, name=param.name, found=kind(value)).error()
         frame.machine.params[param.name] = value
@@ -151,6 +158,7 @@ def plan_of(spec: Spec, train: Train, params: dict[str, Any], splits: Sequence[s
         seed=train.seed,
         stop=() if train.stop is None else (_stop(frame, train.stop, splits, figures),),
         keep=None if train.keep is None else _keep(train.keep, splits, figures),
+        start=None if train.start is None else train.start.run,
     )
 
 
@@ -159,8 +167,10 @@ def _count(frame: Frame, expression: Expression, what: str) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        found = str(value) if isinstance(value, int | float) else kind(value)
+        found = f"{value}" if isinstance(value, int | float) else kind(value)
         frame.machine.fail(NotThatKind, expression, USER, wanted=f"a whole number above 0 for {what}", found=found)
+    if value >= MOST_SIZE:
+        frame.machine.fail(TooLarge, expression, USER, what=what, count=f"{value:,}", limit=f"{MOST_SIZE:,}")
     return value
 
 
@@ -192,7 +202,8 @@ def _known_watch(part: Part, split: str, figure: str, splits: Sequence[str], fig
         way = "the test rows are met once, at the end; watch `val`, and give it a share in `split`"
         raise NoSuchSplit(span=part.span, name="test", way=way).error()
     if split not in splits:
-        way = f"give it a share: split train 80%, {split} 20%" if split == "val" else f"there are: {', '.join(splits)}"
+        known = ", ".join(dict.fromkeys(s for s in splits if s != "test"))
+        way = f"give it a share: split train 80%, {split} 20%" if split == "val" else f"there are: {known}"
         raise NoSuchSplit(span=part.span, name=split, way=way).error()
     names = [f.name for f in figures]
     if figure not in names:

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import pluggy
@@ -16,10 +16,19 @@ from dotnn.graph import Graph
 from dotnn.program import Program
 from dotnn_grammar.problems import Problem, perhaps
 
+if TYPE_CHECKING:
+    from dotnn.training.loop import Observer
+
 GROUP = "dotnn"
 """The entry-point group of plugins."""
 
-BUILT_IN = ("dotnn_onnx.plugin", "dotnn_reference.plugin")
+BUILT_IN = (
+    "dotnn_onnx.plugin",
+    "dotnn_reference.plugin",
+    "dotnn_torch.plugin",
+    "dotnn_training_info.plugin",
+    "dotnn.training.loggers",
+)
 
 hook = pluggy.HookimplMarker(GROUP)
 _specification = pluggy.HookspecMarker(GROUP)
@@ -83,6 +92,42 @@ class Backend(Protocol):
         ``source`` is the text of the spec. Raises ``ProblemError`` where the backend writes no files."""
 
 
+class Interrupted(Exception):
+    """A run of a graph was given up because ``Interruptible.interrupt`` asked for it; the state is as it was before."""
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """An executor or a session whose run can be given up from another thread may offer this too."""
+
+    def interrupt(self, wanted: bool = True) -> None:
+        """Lets the run under way, and those to come, end with ``Interrupted``; with False runs go on as usual."""
+
+
+@runtime_checkable
+class Former(Protocol):
+    """A session that still has the state from before the last step may offer this too."""
+
+    def former(self) -> dict[str, np.ndarray[Any, Any]]:
+        """A copy of every state tensor as it was before the last step."""
+
+
+@runtime_checkable
+class Inspecting(Protocol):
+    """A backend that can compute every single value of a graph may offer this too: it finds where numbers run away."""
+
+    def values(self, graph: Graph, feeds: Arrays) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Every value of the graph by its name, inputs included."""
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A backend that rests on another library may offer this too: another version may compute other bits."""
+
+    def versions(self) -> dict[str, str]:
+        """The version of each library that has a say in the numbers, by name."""
+
+
 @runtime_checkable
 class Baker(Protocol):
     """A backend that can put weights inside a net may offer this too."""
@@ -110,6 +155,19 @@ class Hosting(Protocol):
         """As every backend; with ``host`` that script too, and ``arrays``, the training rows, for it to read."""
 
 
+class Logger(Protocol):
+    """Writes down how training goes, in a form of its own."""
+
+    name: str
+    summary: str
+
+    def open(self, folder: Path, program: Program) -> Observer:
+        """Begins to write in the folder of a run (a run that goes on opens it again: ``Start.at`` says from where).
+
+        Raises ``ProblemError`` where something that it needs is not installed.
+        """
+
+
 class Hooks:
     """What a plugin may offer."""
 
@@ -118,10 +176,23 @@ class Hooks:
         """Backends by which graphs are lowered and run."""
         return ()
 
+    @_specification
+    def dotnn_loggers(self) -> Sequence[Logger]:
+        """What may be asked for with `nn train --log NAME`."""
+        return ()
+
 
 class NoSuchBackend(Problem):
     code = "P001"
     title = "there is no backend called `{name}`"
+    help = "{near}"
+    name: str
+    near: str
+
+
+class NoSuchLogger(Problem):
+    code = "P002"
+    title = "there is no logger called `{name}`"
     help = "{near}"
     name: str
     near: str
@@ -149,4 +220,17 @@ def backend(name: str) -> Backend:
     known = backends()
     if name not in known:
         raise NoSuchBackend(name=name, near=perhaps(name, known, f"there are: {', '.join(known)}")).error()
+    return known[name]
+
+
+def loggers() -> dict[str, Logger]:
+    """Every logger by its name."""
+    return {logger.name: logger for offered in manager().hook.dotnn_loggers() for logger in offered}
+
+
+def logger(name: str) -> Logger:
+    """The logger of that name. Raises ``ProblemError`` where there is none."""
+    known = loggers()
+    if name not in known:
+        raise NoSuchLogger(name=name, near=perhaps(name, known, f"there are: {', '.join(known)}")).error()
     return known[name]

@@ -37,13 +37,24 @@ class RawColumn(_Frozen):
     """`data` where the net reads it, `label` where only loss, error and metrics do."""
 
 
+class Total(_Frozen):
+    """What eval.onnx gives for a batch under this name, and how that of all batches becomes one."""
+
+    name: str
+    fold: Literal["sum", "max", "min"]
+
+
 class Figure(_Frozen):
-    """A number that a run reports: the loss, the error, a metric. In eval.onnx `NAME.total` over `NAME.count`."""
+    """A number that a run reports: the loss, the error, a metric.
+
+    In eval.onnx `NAME.total` over `NAME.count`; where it is no such mean, its own totals, of which figures.onnx makes it.
+    """
 
     name: str
     role: Literal["loss", "error", "metric"]
     text: str
     """As the spec writes it."""
+    totals: tuple[Total, ...] = ()
 
 
 class Watch(_Frozen):
@@ -87,6 +98,8 @@ class Plan(_Frozen):
     seed: int = 0
     stop: tuple[Patience | Reached, ...] = ()
     keep: Watch | None = None
+    start: str | None = None
+    """The folder of the run, seen from the spec's, with whose weights training begins where they fit."""
 
 
 class Program(_Frozen):
@@ -112,5 +125,7 @@ class Program(_Frozen):
     plan: Plan
     parameters: int
     """How many learned numbers."""
+    params: dict[str, bool | int | float | str] = {}
+    """The params of the spec, with the values that this program was compiled for."""
     graphs: dict[str, Graph]
-    """By name: init, train, eval, predict, order."""
+    """By name: init, train, eval, predict, order; and figures, where a figure has totals of its own."""

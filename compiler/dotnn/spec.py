@@ -428,6 +428,12 @@ class Keep(Part):
     figure: str
 
 
+class Start(Part):
+    """`start from "runs/digits-001"`: the weights of an earlier run, as far as names and shapes agree."""
+
+    run: str
+
+
 class Decay(Part):
     """`decay 0.01 for *.W`: adds 0.01*w to the gradient of each weight whose path matches."""
 
@@ -452,6 +458,7 @@ class Train(Part):
     seed: int = 0
     stop: Stop | None = None
     keep: Keep | None = None
+    start: Start | None = None
     clip: Expression | None = None
     decays: tuple[Decay, ...] = ()
     doc: str = ""

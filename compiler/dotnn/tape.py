@@ -196,6 +196,19 @@ class Tape:
         """The value of this operation, where it is written already."""
         return self._written.get(_key(op, [v.name for v in inputs], attributes))
 
+    def forget(self, since: int, needed: Iterable[Value]) -> None:
+        """Takes away what was written after the first ``since`` operations and is not needed for these values."""
+        names = {value.name for value in needed}
+        kept: list[Node] = []
+        for node in reversed(self.nodes[since:]):
+            if node.name in names:
+                names.update(node.inputs)
+                kept.append(node)
+            else:
+                del self.values[node.name]
+                del self._written[_key(node.op, node.inputs, node.attributes)]
+        self.nodes[since:] = reversed(kept)
+
     def _append(self, node: Node, key: Key | None = None) -> Value:
         key = key or _key(node.op, node.inputs, node.attributes)
         self.nodes.append(node)

@@ -184,7 +184,7 @@ def _refuse(frame: Frame, optimizer: Bound, fault: str, way: str) -> NoReturn:
 def _step(
     frame: Frame, optimizer: Bound, settings: dict[str, Any], path: str, weight: Tensor, gradient: Tensor, train: Train
 ) -> dict[str, Value]:
-    """One weight's update: the optimizer's body, with `w` and `g` in place. The successors of the weight and its slots."""
+    """One weight's update: the optimizer's body, with `w` and `g` in place. Gives what the weight and slots become."""
     machine = frame.machine
     inputs = optimizer.known.definition.inputs
     given: calls.Given = [(None, weight, train.optimizer), (None, gradient, train.optimizer)]
@@ -204,7 +204,7 @@ def _step(
 
 
 def settings_step(frame: Frame) -> Tensor:
-    """`step` inside an optimizer: a number that counts from 1, in double precision, for `1 - b^step` to be exact enough."""
+    """`step` inside an optimizer: counts from 1, in double precision, for `1 - b^step` to be exact enough."""
     machine = frame.machine
     if machine.phase == "init":
         return plain(machine.tape.literal(1.0, "f64"))
@@ -231,7 +231,8 @@ def _phases(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, p
     lasts = _lasts(frame, first, start, clock, part)
     if rest and lasts is None:
         way = "say how long it lasts: a setting `lasts`, or `until epoch 10` after it"
-        frame.machine.fail(NotKnownNow, part, "user", what="when a schedule ends that another follows", way=way)
+        what, because = "the end of a schedule that another follows", "the first of these has no end of its own"
+        frame.machine.fail(NotKnownNow, part, "user", what=what, because=because, way=way)
     length = lasts if lasts is not None else max(clock.steps - start, 1)
     tape = clock.step.tape
     after = _first(frame, rest, start + length, clock, part) if rest else None

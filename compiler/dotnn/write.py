@@ -271,6 +271,8 @@ def _train(part: spec.Train) -> list[str]:
         lines.append(f"stop when {write_expression(part.stop.watch)}{wait}")
     if part.keep is not None:
         lines.append(f"keep best {part.keep.split}.{part.keep.figure}")
+    if part.start is not None:
+        lines.append(f"start from {quote(part.start.run)}")
     lines.extend(f"decay {write_expression(d.rate)} for {d.pattern}" for d in part.decays)
     name = f"{part.name} " if part.name else ""
     return [*_doc(part.doc), f"train {name}on {part.data} {{", *("  " + line for line in lines), "}"]

@@ -63,7 +63,6 @@ LATER = {
     "accumulate": ("adding up the gradients of several batches", "use a larger `batch`"),
     "freeze": ("freezing a part of the net", "leave it out: every weight is learned"),
     "rate": ("another rate for a part of the net", "leave it out: every weight has the optimizer's rate"),
-    "start": ("starting from an earlier run", "leave it out: training starts from new weights"),
     "every": ("several objectives that take turns", "give the block one `loss`, one `optimizer` and one `batch`"),
     "step": ("several objectives that take turns", "give the block one `loss`, one `optimizer` and one `batch`"),
     "shifted": ("a column shifted along its row", "put the shifted column into the file"),

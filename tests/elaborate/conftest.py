@@ -78,7 +78,7 @@ class Bench:
         reference = backend("reference")
         options = Options(float64=float64)
         kinds = {"f32": np.float32, "i64": np.int64, "u64": np.uint64, "bool": np.bool_, "f64": np.float64}
-        typed = {i.name: np.asarray(feeds[i.name], kinds[i.type.dtype]) for i in graph.inputs}
+        typed: dict[str, Any] = {i.name: np.asarray(feeds[i.name], kinds[i.type.dtype]) for i in graph.inputs}
         for fed in graph.inputs:  # a table has rows of single numbers
             if fed.role in ("data", "label"):
                 typed[fed.name] = typed[fed.name].reshape(-1, *(int(d) for d in fed.type.dims[1:]))

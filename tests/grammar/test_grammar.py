@@ -294,13 +294,15 @@ def train(extra: str) -> spec.Train:
 def test_every_line_of_train_reads() -> None:
     block = train(
         "clip norm 1.0\n decay 0.01 for *.W\n decay 5e-4 for encoder.block[2].*\n keep best val.error\n"
-        "stop when val.error < 1%\n answer argmax(y) as label\n seed 3"
+        "stop when val.error < 1%\n answer argmax(y) as label\n seed 3\n start from \"runs/a\""
     )
     assert [d.pattern for d in block.decays] == ["*.W", "encoder.block[2].*"]
     assert block.stop is not None
     assert block.stop.patience is None
     assert block.keep is not None
     assert (block.keep.split, block.keep.figure) == ("val", "error")
+    assert block.start is not None
+    assert block.start.run == "runs/a"
     assert block.answer is not None
     assert block.answer.column == "label"
     assert block.loss.where is not None
@@ -366,7 +368,6 @@ def test_words_of_later_versions_are_known(word: str) -> None:
         "freeze": TRAIN.format(extra="freeze encoder.*"),
         "precision": TRAIN.format(extra="precision bf16"),
         "accumulate": TRAIN.format(extra="accumulate 4"),
-        "start": TRAIN.format(extra='start from "runs/a"'),
     }
     (problem,) = problems(lines[word])
     assert isinstance(problem, NotYet)

@@ -74,7 +74,7 @@ CASES = (
     ),
     Case(
         "until",
-        "sgd(lr = 0.1 until step 30 then 0.01 until epoch 20 then 0.002, momentum = 0.5)",
+        "sgd(lr = 0.1 until step 30 then 0.01 until epoch 30 then 0.002, momentum = 0.5)",
         "SGD",
         {"lr": 0.0, "momentum": 0.5},
         lambda s: 0.1 if s <= 30 else 0.01 if s <= 90 else 0.002,
@@ -134,7 +134,7 @@ def first_weights() -> dict[str, Array]:
 
 
 def compiled(case: Case, folder: Path) -> Compiled:
-    """An epoch is three batches long, so that `until epoch 20` lasts 60 steps."""
+    """An epoch is three batches long, so that `until epoch 30` ends after 90 steps."""
     rows = [f"{i % LONG},{','.join(str(i + k) for k in range(WIDTH))}" for i in range(3 * ROWS)]
     head = "row," + ",".join(f"x{i}" for i in range(WIDTH))
     (folder / "slopes.csv").write_text("\n".join([head, *rows]) + "\n", "utf-8")

@@ -15,6 +15,8 @@ from dotnn.squares import derive_key, uniform16, uniform24
 LAYERS = {case.name for case in shelf.CASES}
 STEPPED = {"sgd", "adam", "adamw", "constant", "cosine", "warmup"}
 """Compared over a hundred steps, in test_optimizers.py."""
+WHOLE = {"precision", "recall", "specificity", "f1", "r2", "rmse"}
+"""Figures of a whole split, compared with their formulas in tests/training/test_figures.py."""
 SEED = 11
 SHAPE = (300, 200)
 W = "Start.W"
@@ -50,7 +52,7 @@ STARTS = {
 
 def test_everything_in_the_library_is_compared():
     lines = " ".join(case.line for case in OPTIMIZERS)
-    assert {*LAYERS, *STARTS, *STEPPED} == set(standard_names())
+    assert {*LAYERS, *STARTS, *STEPPED, *WHOLE} == set(standard_names())
     assert all(name in lines for name in STEPPED)
 
 

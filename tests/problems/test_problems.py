@@ -1,12 +1,13 @@
 """Pairs: `x.nn` holds a mistake, `x.err` is what is said about it, `x.fix` is the file put right as the help says."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from dotnn.compiler import check
-from dotnn.read import read_file
-from dotnn_grammar.problems import ProblemError
+from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.show import render_all
 
 HERE = Path(__file__).parent
@@ -48,6 +49,36 @@ def test_every_problem_has_a_place_and_says_what_to_do(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.fix")), ids=lambda path: path.stem)
-def test_the_repair_reads(path: Path) -> None:
+def test_the_repair_helps(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong with it; a file of definitions alone has only nothing to train."""
     assert (HERE / f"{path.stem}.nn").exists()
-    read_file(path, path.name)
+    shutil.copytree(HERE / "parts", tmp_path / "parts")
+    for table in HERE.glob("*.csv"):
+        shutil.copy(table, tmp_path)
+    shutil.copy(path, tmp_path / "repaired.nn")
+    monkeypatch.chdir(tmp_path)
+    if "\ntrain " in path.read_text(encoding="utf-8"):
+        check(Path("repaired.nn"))
+        return
+    with pytest.raises(ProblemError) as caught:
+        check(Path("repaired.nn"))
+    assert [problem.code for problem in caught.value.problems] == ["B063"]
+
+
+PLACELESS = {"B060", "B061", "B063"}
+"""What is wrong with the command, or with a file as a whole: `tests/elaborate/test_settings.py` has them."""
+
+
+def test_every_problem_of_meaning_has_a_pair() -> None:
+    from dotnn import build, columns, compiler, plan, update
+    from dotnn.elaborate import problems
+
+    rooms = (build, columns, compiler, plan, problems, update)
+    codes = {
+        made.code
+        for room in rooms
+        for made in vars(room).values()
+        if isinstance(made, type) and issubclass(made, Problem) and made.__module__ == room.__name__ and made.code
+    }
+    shown = {code for name in NAMES for code in re.findall(r"\[(B\d+)\]", (HERE / f"{name}.err").read_text("utf-8"))}
+    assert {code for code in codes if code.startswith("B")} - shown == PLACELESS

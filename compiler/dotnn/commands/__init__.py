@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-VERBS = ("check", "compile", "train", "predict", "show", "ir")
+VERBS = ("check", "compile", "train", "resume", "eval", "predict", "runs", "show", "ir")
 
 OURS, INTERRUPTED = 3, 130
 

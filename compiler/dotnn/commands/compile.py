@@ -30,19 +30,21 @@ def compile(
     set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Give a param a value.")] = None,
     host: Annotated[Host | None, typer.Option(help="Write a training loop in this language too.")] = None,
     target: Annotated[Target, typer.Option(help="Which runtime builds must run it.")] = Target.portable,
+    backend: Annotated[str, typer.Option(metavar="NAME", help="Who writes: onnx, training-info, ….")] = "onnx",
     format: Annotated[Format, typer.Option(help="How the files are told.")] = Format.text,
 ) -> int:
     """Write a spec as ONNX files, which onnxruntime trains without nn."""
     import json
 
+    from dotnn import plugins
     from dotnn.commands import desk
     from dotnn.compiler import compile_file, program_names
-    from dotnn.plugins import Hosting, Options, backend
+    from dotnn.plugins import Hosting, Options
     from dotnn.training.run import cannot_write
 
     path, name = desk.target(file)
     values = desk.settings(set or [])
-    writer = backend("onnx")
+    writer = plugins.backend(backend)
     options = Options(target=target.value)
     names = [name] if name else program_names(path)
     for block in names:

@@ -70,6 +70,14 @@ class NoHost(Problem):
     language: str
 
 
+class SpecGone(Problem):
+    code = "C020"
+    title = "the spec of `{run}` is no longer at `{spec}`, and its tables are looked for beside it"
+    help = "say where it lies now: nn eval {run} --spec FILE"
+    run: str
+    spec: str
+
+
 def target(text: str) -> tuple[Path, str | None]:
     """`digits.nn` or `xor.nn:Deep` as a file that can be read and the train block's name. Raises ``ProblemError``."""
     path, name = Path(text), None

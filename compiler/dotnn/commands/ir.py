@@ -13,6 +13,13 @@ class What(StrEnum):
     graph = "graph"
 
 
+class Pass(StrEnum):
+    build = "build"
+    differentiate = "differentiate"
+    update = "update"
+    simplify = "simplify"
+
+
 class Format(StrEnum):
     text = "text"
     json = "json"
@@ -21,7 +28,7 @@ class Format(StrEnum):
 def ir(
     what: Annotated[What, typer.Argument(help="The tree of the text, or the graphs that it becomes.")],
     file: Annotated[str | None, typer.Argument(metavar="FILE[:NAME]", help="The spec.")] = None,
-    after: Annotated[str | None, typer.Option(metavar="PASS", help="Graphs as they are after this pass.")] = None,
+    after: Annotated[Pass, typer.Option(help="Graphs as they are after this pass.")] = Pass.simplify,
     set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Give a param a value.")] = None,
     format: Annotated[Format, typer.Option(help="One line an operation, or JSON.")] = Format.text,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema instead.")] = False,
@@ -41,7 +48,7 @@ def ir(
     from dotnn.compiler import ir as stages
 
     path, name = desk.target(file)
-    found = stages(path, what.value, after, desk.settings(set or []), train=name)
+    found = stages(path, what.value, after.value, desk.settings(set or []), train=name)
     if isinstance(found, Spec) or format is Format.json:
         print(dump(found), end="")  # a spec has no other form
         return 0

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 AT_ONCE = 4096
 SETTINGS = {"ignore_unknown_options": True}
 """A value may begin with a minus."""
+FORMULA = ("=", "+", "-", "@")
+"""How a spreadsheet knows a formula, white space before it or not."""
 
 
 class Format(StrEnum):
@@ -105,11 +107,14 @@ def _line(answer: Mapping[str, Any], format: Format) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_short(v) for v in value) + "]"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    # A class's name comes from the data, and may hold what moves a terminal's cursor.
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(value))
 
 
 def _cell(value: Any) -> str:
     text = f"{value:.9g}" if isinstance(value, float) else str(value)
-    if isinstance(value, str) and text[:1] in ("=", "+", "-", "@"):
+    if isinstance(value, str) and text.lstrip()[:1] in FORMULA:
         text = "'" + text  # a spreadsheet would take it for a formula
     return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text

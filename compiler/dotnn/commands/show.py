@@ -37,6 +37,7 @@ def show(
                 where = f"std/{place.name}" if place.parent == STD else str(place)
                 print(f"# {where}, line {found.line}")
                 print(found.text)
+                _below(name, found.text)
                 return 0
             known.append(found.name)
     from dotnn.operation import known as is_operation
@@ -50,6 +51,14 @@ def show(
     everything = [*known, *(operation.name for operation in operations())]
     near = perhaps(name, everything, "`nn show FILE.nn` lists what a file holds")
     raise desk.UnknownName(name=name, near=near).error()
+
+
+def _below(name: str, text: str) -> None:
+    """The rules of the operation of the same name, where the definition hands on to it."""
+    from dotnn.operation import known, lookup
+
+    if known(name) and re.search(rf"return {name}\(", text):
+        print(f"\n# The operation behind it\n{operation_text(lookup(name))}")
 
 
 @dataclass(frozen=True, slots=True)

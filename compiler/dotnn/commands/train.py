@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from dotnn.compiler import Compiled
     from dotnn.program import Program
-    from dotnn.training.loop import Observer, Outcome
+    from dotnn.training.checkpoint import State
+    from dotnn.training.loggers import Guarded
+    from dotnn.training.loop import Flag, Observer, Outcome
+    from dotnn.training.trial import Job
+    from dotnn_grammar.problems import Problem
+    from dotnn_grammar.source import Source
 
 DIVERGED = 4
 
@@ -28,7 +37,9 @@ class Format(StrEnum):
 
 
 def train(
-    file: Annotated[str, typer.Argument(metavar="FILE[:NAME]", help="The spec, and one train block of it.")],
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE[:NAME]", help="The spec, and one train block of it.")
+    ] = None,
     set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Give a param a value.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run's folder.", show_default="a new one, runs/NAME-NNN")
@@ -42,14 +53,43 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="Another seed than the spec's.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N epochs at the latest.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N steps at the latest.")] = None,
+    checkpoint_every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DISTANCE",
+            help="A checkpoint this often and at each epoch's end: 500 steps, 30 s, 5 min.",
+            show_default="at epochs' ends, as often as costs little",
+        ),
+    ] = None,
+    keep_checkpoints: Annotated[int, typer.Option(min=2, metavar="N", help="Keep the N newest checkpoints.")] = 2,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with this run, as `nn resume RUN` does.")
+    ] = None,
+    log: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Write for another program too: tensorboard.")
+    ] = None,
+    warm_start: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Begin with the weights of this run, as far as they fit.")
+    ] = None,
     format: Annotated[Format, typer.Option(help="Talk for people, or one JSON object a line on stdout.")] = Format.text,
 ) -> int:
     """Train a spec, and watch it learn."""
     from dotnn import plugins
     from dotnn.commands import desk
     from dotnn.compiler import program_names
-    from dotnn.training.loop import Limits
+    from dotnn.training import run
+    from dotnn.training.loggers import open_loggers
+    from dotnn.training.started import Started, facts_of
+    from dotnn.training.store import every
+    from dotnn.training.trial import Job, begin
 
+    if resume is not None:
+        from dotnn.commands.resume import go_on
+
+        refuse_with_resume(set, out, seed, checkpoint_every, warm_start)
+        return go_on(resume, Path(file) if file else None, epochs, steps, False, format is Format.json)
+    if file is None:
+        raise typer.BadParameter("Name a spec, such as specs/digits.nn, or a run to go on with after --resume.")
     path, name = desk.target(file)
     values = desk.settings(set or [])
     chosen = plugins.backend(backend)
@@ -58,10 +98,33 @@ def train(
     done: list[tuple[str, Program, Outcome]] = []
     for block in names:
         where = out / block if out is not None and len(names) > 1 else out
-        program, outcome, code = _one(
-            path, block, values, where, chosen, options, seed, Limits(epochs, steps), format is Format.json
+        compiled = _compiled(path, block, values, seed)
+        earlier = earlier_run(compiled.program, path, warm_start)
+        started = Started(
+            spec=str(path.resolve()),
+            block=block,
+            settings=values,
+            seed=seed,
+            epochs=epochs,
+            steps=steps,
+            backend=backend,
+            target=options.target,
+            every=str(every(checkpoint_every)),
+            keep=keep_checkpoints,
+            log=tuple(log or ()),
+            warm=str(earlier or ""),
+            facts=facts_of(compiled.program, compiled.dataset, chosen),
         )
-        done.append((block, program, outcome))
+        folder = run.make_folder(compiled.program, where)
+        job = Job(compiled.program, compiled.dataset, chosen, options, folder, started)
+        work = partial(begin, job, compiled.source, first=first_weights(earlier))
+        try:
+            logs = open_loggers(started.log, folder, job.program, desk.say)
+        except BaseException:
+            run.discard(folder)
+            raise
+        outcome, code = conduct(job, compiled, path, format is Format.json, work, logs)
+        done.append((block, compiled.program, outcome))
         if code:
             return code
     if len(done) > 1 and format is Format.text:
@@ -71,61 +134,123 @@ def train(
     return 0
 
 
-def _one(
+def earlier_run(program: Program, path: Path, given: Path | None) -> Path | None:
+    """The run whose weights this one begins with: the one that is given, or else the one that the spec names."""
+    from dotnn.training.warm import start_folder
+
+    if given is not None or program.plan.start is None:
+        return given
+    return start_folder(program.plan.start, path.parent)
+
+
+def first_weights(earlier: Path | None) -> Callable[[State], State] | None:
+    """Puts the weights of an earlier run in the place of new ones, and says what did not fit."""
+    from dotnn.commands import desk
+    from dotnn.training.warm import begin_from
+
+    if earlier is None:
+        return None
+
+    def take(state: State) -> State:
+        made, notes = begin_from(earlier, state)
+        for note in notes:
+            desk.say(note)
+        return made
+
+    return take
+
+
+def refuse_with_resume(*given: object) -> None:
+    """Raises where something is set that a run going on has settled already."""
+    if any(given):
+        said = "--resume goes on with what the run was started with; only --epochs and --steps may set another end."
+        raise typer.BadParameter(said)
+
+
+def _compiled(path: Path, block: str, values: dict[str, str], seed: int | None) -> Compiled:
+    from dotnn.commands import desk
+    from dotnn.compiler import compile_file
+
+    compiled = compile_file(path, settings=values, train=block)
+    for note in compiled.notes:
+        desk.say(note)
+    if seed is None:
+        return compiled
+    program = compiled.program
+    plan = program.plan.model_copy(update={"seed": seed})
+    return replace(compiled, program=program.model_copy(update={"plan": plan}))
+
+
+def conduct(
+    job: Job,
+    compiled: Compiled,
     path: Path,
-    name: str,
-    values: dict[str, str],
-    out: Path | None,
-    backend: Any,
-    options: Any,
-    seed: int | None,
-    limits: Any,
     as_json: bool,
-) -> tuple[Program, Outcome, int]:
-    """Trains one block. The exit code is 0, 4 (diverged), 130 or 143 (interrupted)."""
+    work: Callable[[Sequence[Observer], Flag], tuple[Outcome, list[str]]],
+    logs: Sequence[Guarded] = (),
+) -> tuple[Outcome, int]:
+    """Does the work before the user's eyes, and says how it ended. logs: loggers that are told too.
+
+    The exit code is 0, 4 (diverged), 130 or 143 (interrupted).
+    """
+    from dotnn.training.measure import Flag
+    from dotnn.training.signals import attended
+
+    flag = Flag()
+    display = _display(job.folder, as_json)
+
+    def all_of_it() -> Outcome:
+        try:
+            outcome, files = work([display, *logs], flag)
+        finally:
+            for log in logs:
+                log.close()
+            if hasattr(display, "close"):
+                display.close()
+        _tell(job, compiled, path, as_json, outcome, files, bool(flag.raised))
+        return outcome
+
+    outcome = attended(all_of_it, flag)
+    if outcome.problem is not None:
+        return outcome, DIVERGED
+    return outcome, 128 + flag.raised if flag.raised else 0
+
+
+def _tell(
+    job: Job, compiled: Compiled, path: Path, as_json: bool, outcome: Outcome, files: list[str], quick: bool
+) -> None:
+    """The end of a run: for programs on stdout, for people on stderr."""
     import json
 
     from dotnn.commands import desk
-    from dotnn.compiler import compile_file
-    from dotnn.training import run
     from dotnn.training.baseline import baseline
-    from dotnn.training.loop import Flag
-    from dotnn.training.loop import train as learn
-    from dotnn.training.signals import listening
+    from dotnn.training.run import done_event
     from dotnn.training.summary import summary
 
-    compiled = compile_file(path, settings=values, train=name)
-    program = compiled.program
-    if seed is not None:
-        program = program.model_copy(update={"plan": program.plan.model_copy(update={"seed": seed})})
-    for note in compiled.notes:
-        desk.say(note)
-    folder = run.make_folder(program, out)
-    run.begin(folder, program, compiled.source)
-    flag, log = Flag(), run.Log(folder)
-    display = _display(folder, as_json)
-    try:
-        with listening(flag):
-            outcome = learn(program, compiled.dataset, backend, options, [log, display], flag, limits)
-    except BaseException:
-        log.close()
-        run.discard(folder)
-        raise
-    finally:
-        if hasattr(display, "close"):
-            display.close()
-    files = [run.LOG, *run.finish(folder, program, outcome, backend, options)]
     if as_json:
-        print(json.dumps(run.done_event(folder, outcome)), flush=True)
+        print(json.dumps(done_event(job.folder, outcome)), flush=True)
     else:
         split = next((s for s in ("test", "val", "train") if s in outcome.splits), "train")
-        quick = outcome.ending == "interrupted"
-        guess = None if quick else baseline(program, compiled.dataset, backend, options, split)
-        desk.say("\n" + summary(program, outcome, folder, files, guess, _tries(path, folder, values, outcome)))
+        guess = None if quick else baseline(job.program, job.dataset, job.backend, job.options, split)
+        tries = _tries(path, job.folder, job.started.settings, outcome)
+        desk.say("\n" + summary(job.program, outcome, job.folder, files, guess, tries))
     if outcome.problem is not None:
-        desk.tell(outcome.problem.error(), compiled.sources)
-        return program, outcome, DIVERGED
-    return program, outcome, 128 + flag.raised if outcome.ending == "interrupted" else 0
+        desk.tell(placed(outcome.problem, compiled.sources).error(), compiled.sources)
+
+
+def placed(problem: Problem, sources: Mapping[str, Source]) -> Problem:
+    """The problem with its line marked, where it knows only the file's last name and the line."""
+    span = problem.span
+    if span is None:
+        return problem
+    for name, source in sources.items():
+        if name == span.file or name.endswith(f"/{span.file}"):
+            text = source.line(span.line)
+            first = len(text) - len(text.lstrip()) + 1
+            last = max(len(text.split("#")[0].rstrip()), first) + 1
+            update = {"file": name, "column": first, "end_column": last}
+            return problem.model_copy(update={"span": span.model_copy(update=update)})
+    return problem
 
 
 def _display(folder: Path, as_json: bool) -> Observer:
@@ -145,6 +270,8 @@ def _tries(path: Path, folder: Path, values: dict[str, str], outcome: Outcome) -
     """Commands that make sense next."""
     if outcome.ending == "diverged":
         return [f"nn show {path}"]
+    if outcome.ending == "interrupted":
+        return [f"nn resume {folder}"]
     tables = _tables(path)
     tries = [f"nn predict {folder} {tables[0]}"] if tables else []
     params = [p for p in _params(path) if p[0] not in values]

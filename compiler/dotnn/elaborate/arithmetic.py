@@ -1,8 +1,8 @@
 """Arithmetic between what is known now and what is known when the graph runs.
 
-Numbers known now stay numbers; where a tensor takes part the operation is written on its tape. Whole numbers become real
-where a real takes part, truth values become numbers. Tensors are aligned by their labels where the smaller has them all,
-else as NumPy does.
+Numbers known now stay numbers; where a tensor takes part the operation is written on its tape. Whole numbers become
+real where a real takes part, truth values become numbers. Tensors are aligned by their labels where the smaller has
+them all, else as NumPy does.
 
 No transcendental function is computed here, since its last bit differs between processors: it is written on the tape.
 """
@@ -79,7 +79,7 @@ def real(tape: Tape, value: Any) -> Tensor:
 
 
 def joint(*values: Any, at_least: Dtype = "bool") -> Dtype:
-    """The type in which these can be computed together. A number known now only asks for real where it is no whole one."""
+    """The type in which these can be computed together. A number known now asks for real only where it is not whole."""
     wanted = [at_least]
     has_tensor = any(isinstance(v, Tensor) and not _is_clock(v) for v in values)
     for value in values:
@@ -109,6 +109,8 @@ def combine(tape: Tape, operation: str, left: Any, right: Any) -> Any:
         now = _now(operation, left, right)
         if now is not None:
             return now
+    if operation in ("/", "//", "%") and isinstance(right, int | float) and right == 0:
+        raise ZeroDivisionError
     if operation == "@":
         return _product(tensor(tape, left), tensor(tape, right))
     if operation == "//":

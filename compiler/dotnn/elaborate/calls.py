@@ -23,7 +23,19 @@ from dotnn.elaborate.problems import (
     UsesItself,
     WrongCount,
 )
-from dotnn.elaborate.values import Bound, Instance, Known, Label, Native, Primitive, Shape, Size, Tensor, kind
+from dotnn.elaborate.values import (
+    Bound,
+    Instance,
+    Known,
+    Label,
+    Native,
+    Primitive,
+    Shape,
+    Size,
+    Tensor,
+    kind,
+    next_step,
+)
 from dotnn.elaborate.vocabulary import SETTINGS, Spoken, speak
 from dotnn.operation import shape_text
 from dotnn.spec import Argument, Chain, Parameter, Part, Result, Stage
@@ -101,13 +113,16 @@ def _apply(frame: Frame, callee: Any, given: Given, at: Part) -> Any:
             return _primitive(frame, callee, given, at)
         case Native(name, function):
             if len(given) != 1 or not isinstance(given[0][1], Tensor):
-                way = f"it takes what it works on: {name}(…)"
-                machine.fail(NotThatKind, at, frame.scope, wanted="one column", found=f"{len(given)} things", way=way)
+                way = f"it takes what it works on: {name}(columns a to b)"
+                found = kind(given[0][1]) if len(given) == 1 else f"{len(given)} things"
+                machine.fail(NotThatKind, at, frame.scope, wanted="a column", found=found, way=way)
             with expressions.computing(frame, at):
                 return function(given[0][1])
         case Known() if callee.curried:
             return bind(frame, callee, given, at, None)
         case Known() if callee.definition.word == "net":
+            if frame.in_data:
+                _own(frame, f"the net `{callee.name}`", at)
             return run(frame, callee, {}, machine.instance(callee.name, at, frame.scope), given, at)
         case Known():
             return run(frame, callee, {}, None, given, at)
@@ -147,11 +162,24 @@ def bind(frame: Frame, known: Known, given: Given, at: Part, name: str | None) -
     settings = _match(frame, known, definition.settings or (), given, at, "settings")
     instance = None
     if definition.word == "layer":
-        if frame.instance is None and frame.known is not None:
-            way = "a function owns no weights: make it a layer"
-            frame.machine.fail(OutOfPlace, at, frame.scope, what=f"the layer `{known.name}`", way=way)
+        _own(frame, f"the layer `{known.name}`", at)
         instance = frame.machine.instance(frame.part(known.name, name), at, frame.scope)
-    return Bound(known, settings, instance, at)
+    bound: Bound = expressions.notice(frame, at, Bound(known, settings, instance, at))
+    return bound
+
+
+def _own(frame: Frame, what: str, at: Part) -> None:
+    """Refuses a layer where nothing owns its weights."""
+    word = frame.known.definition.word if frame.known else ""
+    if frame.in_data:
+        way = "a column is what the table says, for every net alike: put this into the net"
+    elif not word:
+        way = "weights belong to a net: put this into one, and use its result here"
+    elif frame.instance is None or word == "optimizer":
+        way = f"the {word} `{frame.known.name if frame.known else ''}` owns no weights: only layers and nets do"
+    else:
+        return
+    frame.machine.fail(OutOfPlace, at, frame.scope, what=what, way=way)
 
 
 def _match(
@@ -165,7 +193,8 @@ def _match(
     for name, value, part in given:
         if name is None:
             if position >= len(parameters):
-                takes = f"{len(parameters)} {what}" if parameters else f"no {what}"
+                plural = what if len(parameters) != 1 else what.removesuffix("s")
+                takes = f"{len(parameters)} {plural}" if parameters else f"no {what}"
                 count = sum(n is None for n, _, _ in given)
                 machine.fail(
                     TooManyArguments, part, frame.scope, callee=callee, takes=takes, given=count, form=signature(known)
@@ -309,8 +338,8 @@ def _result(frame: Frame, result: Result, number: int) -> Any:
         machine.fail(WrongCount, result, frame.scope, left=left, right=f"{returned} returned", way=way)
     if not isinstance(value, Tensor | Size | int | float):
         name = f"`{result.name}`" if result.name else "the result"
-        way = f"give it what it works on: {value.name}(…)" if isinstance(value, Known) else ""
-        machine.fail(NotThatKind, result, frame.scope, wanted=f"a tensor for {name}", found=kind(value), way=way)
+        facts = {"wanted": f"a tensor for {name}", "found": kind(value), "way": next_step(value)}
+        machine.fail(NotThatKind, result, frame.scope, **facts)
     if not isinstance(value, Tensor):
         with expressions.computing(frame, result):
             value = tensor(machine.tape, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from dotnn.elaborate import calls
@@ -23,7 +24,7 @@ from dotnn.elaborate.problems import (
     UnknownName,
     UsesItself,
 )
-from dotnn.elaborate.values import Absent, Bound, Interval, Known, Phase, Primitive, Sequence, Shape, Size, Tensor, kind
+from dotnn.elaborate.values import Absent, Bound, Interval, Known, Phase, Sequence, Shape, Size, Tensor, kind, next_step
 from dotnn.elaborate.vocabulary import places
 from dotnn.graph import Dim
 from dotnn.operation import MisfitError, shape_text
@@ -59,7 +60,19 @@ CONSTANTS = {"pi": PI}
 
 def evaluate(frame: Frame, expression: Expression) -> Any:
     """The value of an expression. Raises ``ProblemError`` at its place."""
-    return _RULES[expression.kind](frame, expression)
+    return notice(frame, expression, _RULES[expression.kind](frame, expression))
+
+
+WATCH: ContextVar[Callable[[Frame, Part, Any], None] | None] = ContextVar("WATCH", default=None)
+"""Told of every value as it is found, where somebody wants to know: a backend that writes the spec in other words."""
+
+
+def notice(frame: Frame, part: Part, value: Any) -> Any:
+    """``value``, which this part of the text stands for here."""
+    watch = WATCH.get()
+    if watch is not None:
+        watch(frame, part, value)
+    return value
 
 
 @contextmanager
@@ -105,7 +118,8 @@ def _name(frame: Frame, name: Name) -> Any:
         near = {*frame.names, *frame.dims, *machine.library.names(frame.scope), *CONSTANTS, *(frame.columns or ())}
         if frame.scope != "std":
             near |= set(machine.params)
-        machine.fail(UnknownName, name, frame.scope, name=word, near=perhaps(word, near, _ways(word)))
+        help_text = machine.elsewhere.get(word) or perhaps(word, near, _ways(word))
+        machine.fail(UnknownName, name, frame.scope, name=word, near=help_text)
     return found
 
 
@@ -136,10 +150,8 @@ def _binary(frame: Frame, binary: Binary) -> Any:
     left, right = evaluate(frame, binary.left), evaluate(frame, binary.right)
     for side, value in ((binary.left, left), (binary.right, right)):
         if not isinstance(value, Tensor | int | float | str | Size):
-            way = f"give it what it works on: {value.name}(…)" if isinstance(value, Known | Primitive) else ""
-            frame.machine.fail(
-                NotThatKind, side, frame.scope, wanted="a number or a tensor", found=kind(value), way=way
-            )
+            facts = {"wanted": "a number or a tensor", "found": kind(value), "way": next_step(value)}
+            frame.machine.fail(NotThatKind, side, frame.scope, **facts)
     if isinstance(left, Size) or isinstance(right, Size):
         product = _sizes(binary.operator, left, right)
         if product is not None:
@@ -283,7 +295,7 @@ def _member(frame: Frame, member: Member) -> Any:
     if member.name == "T" and isinstance(value, Tensor) and value.rank >= 2:
         *first, a, b = value.labels
         return Tensor(value.value.T, (*first, b, a))
-    way = "`.T` is a matrix with its last two dims swapped; a result of training (`val.error`) stands in `stop` and `keep`"
+    way = "`.T` is a matrix with its last two dims swapped; `val.error` stands in `stop` and `keep` alone"
     return frame.machine.fail(OutOfPlace, member, frame.scope, what=f"`.{member.name}` of {kind(value)}", way=way)
 
 
@@ -321,7 +333,15 @@ def _rest(frame: Frame, rest: Rest) -> Any:
 
 
 def _call(frame: Frame, call: Call) -> Any:
-    return calls.call(frame, evaluate(frame, call.function), call.arguments, call)
+    callee = evaluate(frame, call.function)
+    if isinstance(callee, Tensor) and isinstance(call.function, Name):
+        word = call.function.name
+        way = "only functions, layers, nets and operations are followed by ( )"
+        if frame.machine.library.find(word, frame.scope) is not None:
+            way = f"`{word}` names a tensor here, which hides the `{word}` that can be called: rename the tensor"
+        wanted = "something that can be called"
+        frame.machine.fail(NotThatKind, call.function, frame.scope, wanted=wanted, found=kind(callee), way=way)
+    return calls.call(frame, callee, call.arguments, call)
 
 
 def _chain(frame: Frame, chain: Chain) -> Any:
@@ -331,7 +351,7 @@ def _chain(frame: Frame, chain: Chain) -> Any:
             found = f"what gives {len(value)} results"
             way = "one tensor flows through a chain; only its last stage may give several: m, v = x -> NAME"
             frame.machine.fail(NotAStage, before, frame.scope, found=found, way=way)
-        value, before = calls.stage(frame, value, stage, chain), stage.call
+        value, before = notice(frame, stage, calls.stage(frame, value, stage, chain)), stage.call
     return value
 
 

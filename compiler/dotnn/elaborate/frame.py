@@ -42,6 +42,8 @@ class Frame:
     """The turns of the `repeat`s around it: `block[2]`."""
     in_training: bool = False
     """Inside `when training`."""
+    in_data: bool = False
+    """In the line of a column."""
     results: tuple[Any, ...] | None = None
     """What `return` gave."""
     columns: Any = None

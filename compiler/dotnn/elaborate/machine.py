@@ -1,4 +1,4 @@
-"""The machine that a net is built on: a tape, a phase, the instances that own weights, and the way back to the user's line."""
+"""The machine that a net is built on: a tape, a phase, what owns weights, and the way back to the user's line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal, NoReturn
 
 from dotnn.elaborate.library import STD, Library
 from dotnn.elaborate.problems import NoNumbers, TooLarge
-from dotnn.elaborate.values import Instance, Known, Label, Tensor
+from dotnn.elaborate.values import MOST_NUMBERS, Instance, Known, Label, Tensor
 from dotnn.graph import At, Dim, Type
 from dotnn.operation import shape_text
 from dotnn.spec import Part
@@ -20,14 +20,15 @@ from dotnn_grammar.source import Span
 
 PhaseName = Literal["train", "eval", "predict", "init"]
 
+ELSEWHERE = {
+    "standardise": "it belongs into `data`, whose training rows it is fitted on: x = standardise(columns a to b)"
+}
+
 MOST_LAYERS = 100_000
 MOST_TURNS = 100_000
 """Turns of repeats, those inside others multiplied."""
-MOST_LINES = 300_000
+MOST_LINES = 100_000
 """Lines that are written out, each counted as often as it stands in the graph."""
-MOST_NODES = 1_000_000
-MOST_NUMBERS = 2**32
-"""In all weights and states together: 16 GiB."""
 MOST_SIZE = 2**31
 DEEPEST = 64
 
@@ -74,6 +75,8 @@ class Machine:
     """Every weight and state, by path."""
     turns: int = 1
     """How often the line being built is written out by the repeats around it."""
+    elsewhere: dict[str, str] = field(default_factory=lambda: dict(ELSEWHERE))
+    """Where a word belongs that means nothing here."""
     lines: int = 0
     """Lines built so far."""
     numbers: int = 0
@@ -92,7 +95,7 @@ class Machine:
 
     def users_span(self, span: Span, scope: str) -> Span:
         """``span`` itself in the user's text; the innermost call of the user's that led to it in the library's."""
-        if scope != STD:
+        if scope != STD or not span.file.startswith(f"{STD}/"):
             return span
         return next((call.span for call in reversed(self.calls) if call.scope != STD), span)
 
@@ -164,7 +167,8 @@ class Machine:
             self.fail(NoNumbers, part, scope, name=path, dims=shape_text(dims))
         self.numbers += size
         if self.numbers > MOST_NUMBERS:
-            what = f"numbers in weights and states ({4 * self.numbers / 1e9:,.0f} GB, with `{path}` of {shape_text(dims)})"
+            size_text = f"{4 * self.numbers / 1e9:,.0f} GB, with `{path}` of {shape_text(dims)}"
+            what = f"numbers in weights and states ({size_text})"
             self.fail(TooLarge, part, scope, what=what, count=f"{self.numbers:,}", limit=f"{MOST_NUMBERS:,}")
 
     def random(self, dims: tuple[Dim, ...], path: str, bits: int) -> Value:

@@ -55,8 +55,8 @@ class MissingArgument(Problem):
 
 class TooManyArguments(Problem):
     code = "B006"
-    title = "{callee} takes {takes}, and {given} are given"
-    label = "too many"
+    title = "{callee} takes {takes}, and gets {given}"
+    label = "one too many"
     help = "it is written {form}"
     callee: str
     takes: str
@@ -96,10 +96,11 @@ class NotAStage(Problem):
 class NotKnownNow(Problem):
     code = "B010"
     title = "{what} must be known before the net runs"
-    label = "this depends on what the net computes"
+    label = "{because}"
     help = "{way}"
     what: str
     way: str
+    because: str = "this depends on what the net computes"
 
 
 class RequireFailed(Problem):
@@ -205,9 +206,10 @@ class NotAvailable(Problem):
 
 class DoesNotLearn(Problem):
     code = "B022"
-    title = "there is nothing to learn: the loss does not depend on any weight"
-    label = "computed without the net"
+    title = "there is nothing to learn: {why}"
+    label = "this is what training makes small"
     help = "{way}"
+    why: str
     way: str
 
 

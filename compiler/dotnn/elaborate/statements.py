@@ -9,7 +9,7 @@ from typing import Any
 from dotnn.elaborate import calls, expressions, types
 from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.frame import Frame
-from dotnn.elaborate.machine import MOST_LINES, MOST_NODES, MOST_TURNS
+from dotnn.elaborate.machine import MOST_LINES, MOST_TURNS
 from dotnn.elaborate.problems import (
     BoundTwice,
     NotKnownNow,
@@ -56,17 +56,16 @@ def block(frame: Frame, body: Sequence[Statement]) -> None:
                 way="`return` ends a definition: move it down",
             )
         frame.machine.lines += 1
-        for what, count, most in (
-            ("lines, with each repeated one counted again", frame.machine.lines, MOST_LINES),
-            ("operations", len(frame.machine.tape.nodes), MOST_NODES),
-        ):
-            if count > most:
-                frame.machine.fail(
-                    TooLarge, statement, frame.scope, what=what, count=f"{count:,}", limit=f"{most:,}"
-                )
+        _refuse_many(frame, statement, frame.machine.lines)
         frame.left = ""
         _RULES[statement.kind](frame, statement)
         frame.left = ""
+
+
+def _refuse_many(frame: Frame, part: Part, lines: int) -> None:
+    if lines > MOST_LINES:
+        what = "lines of this spec, each repeated one counted as often as it is repeated"
+        frame.machine.fail(TooLarge, part, frame.scope, what=what, count=f"{lines:,}", limit=f"{MOST_LINES:,}")
 
 
 # ---- names
@@ -98,8 +97,9 @@ def _count(number: int, thing: str) -> str:
 
 def set_name(frame: Frame, name: str, value: Any, part: Part) -> None:
     """Binds a name; a state's new value becomes its successor."""
-    if name in frame.dims and isinstance(value, Tensor):
-        frame.machine.fail(BoundTwice, part, frame.scope, name=name, first="dim", second="tensor")
+    if name in frame.dims:
+        second = "tensor" if isinstance(value, Tensor) else "name for something else"
+        frame.machine.fail(BoundTwice, part, frame.scope, name=name, first="dim", second=second)
     if name in frame.states:
         value = _successor(frame, name, value, part)
     frame.names[name] = value
@@ -181,7 +181,8 @@ def _fixed(frame: Frame, dims: Iterable[Dim], part: Part, what: str) -> tuple[Di
     fixed = tuple(dims)
     if any(not isinstance(d, int) for d in fixed):
         way = "weights and states have the same size in every batch: `b` is not one of their dims"
-        frame.machine.fail(NotKnownNow, part, frame.scope, what=what, way=way)
+        because = "the batch's size is known only when the graph runs"
+        frame.machine.fail(NotKnownNow, part, frame.scope, what=what, way=way, because=because)
     return fixed
 
 
@@ -266,11 +267,14 @@ def _repeat(frame: Frame, repeat: Repeat) -> None:
             TooLarge, repeat.range, frame.scope, what=what, count=f"{machine.turns:,}", limit=f"{MOST_TURNS:,}"
         )
     outer, shadowed = frame.turns, frame.names.get(repeat.name or "")
+    start = machine.lines
     for turn in range(value.start, value.stop):
+        if turn == value.start + 2:  # what two turns took shows what all will take
+            _refuse_many(frame, repeat.range, start + (machine.lines - start) * (value.stop - value.start) // 2)
         here = f"{repeat.name or 'repeat'}[{turn}]"
         frame.turns = f"{outer}.{here}" if outer else here
         if repeat.name:
-            frame.names[repeat.name] = turn
+            set_name(frame, repeat.name, turn, repeat.range)
         block(frame, repeat.body)
     frame.turns, machine.turns = outer, before
     if repeat.name:

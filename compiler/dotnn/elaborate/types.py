@@ -15,6 +15,7 @@ from dotnn.graph import FLOATS, INTEGERS, Dim, Dtype
 from dotnn.operation import shape_text
 from dotnn.spec import Dim as DimText
 from dotnn.spec import Expression, Name, Part, Rest, TypeText
+from dotnn_grammar.problems import Note
 
 WORDS: dict[str, Dtype] = {"int": "i64", "bool": "bool", "u8": "u8"}
 _rests = itertools.count()
@@ -135,9 +136,17 @@ def _converted(frame: Frame, name: str, type: TypeText, value: Tensor, given: Pa
     if wanted == "i64" and has in (*INTEGERS, "bool"):
         return Tensor(value.value.cast("i64"), value.labels, 2 if has == "bool" else value.bound)
     if wanted != has:
-        way = "a real number is not a place or a class" if has in FLOATS else f"`{name}` is {type.word}"
+        way = f"`{name}` is {type.word}"
+        if has in FLOATS:
+            way = "a real number is no class and no place; a column becomes one with `as int < n` or `as class`"
         frame.machine.fail(
-            NotThatKind, given, frame.scope, wanted=f"{type.word} for `{name}`", found=f"{_word(has)}", way=way
+            NotThatKind,
+            given,
+            frame.scope,
+            notes=_declared(type, given),
+            wanted=f"{type.word} for `{name}`",
+            found=f"{_word(has)}",
+            way=way,
         )
     return value
 
@@ -177,18 +186,24 @@ def _is_known(frame: Frame, name: str) -> bool:
 
 
 def _is_param(frame: Frame, name: str) -> bool:
-    return (
-        frame.scope != "std"
-        and name in frame.machine.params
-        and name not in frame.names
-        and name not in frame.dims
-    )
+    return frame.scope != "std" and name in frame.machine.params and name not in frame.names and name not in frame.dims
 
 
 def _differ(frame: Frame, name: str, type: TypeText, made: Tensor, given: Part, clash: str, way: str = "") -> None:
     quoted = name if name == "the result" else f"`{name}`"
-    facts = {"name": quoted, "wanted": type_text(type), "found": shape_text(made.dims), "clash": clash, "way": way}
-    frame.machine.fail(SizesDiffer, given, frame.scope, **facts)
+    found = shape_text(made.dims) if type.bound is None else f"int{shape_text(made.dims)} < {made.bound}"
+    way = way or "make the two agree: change what is asked for there, or what is given here"
+    if not _declared(type, given):
+        way = "make the two agree: change this line, or what it is given"
+    facts = {"name": quoted, "wanted": type_text(type), "found": found, "clash": clash, "way": way}
+    frame.machine.fail(SizesDiffer, given, frame.scope, notes=_declared(type, given), **facts)
+
+
+def _declared(type: TypeText, given: Part) -> tuple[Note, ...]:
+    """Where the signature says so, unless the problem itself points there."""
+    if (type.span.file, type.span.line) == (given.span.file, given.span.line):
+        return ()
+    return (Note(span=type.span, text="this is what its definition asks for"),)
 
 
 def type_text(type: TypeText) -> str:

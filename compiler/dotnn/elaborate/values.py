@@ -12,6 +12,9 @@ from dotnn.tape import Value
 
 Label = str | None
 
+MOST_NUMBERS = 2**32
+"""In one tensor whose size is known now, and in all weights and states together: 16 GiB."""
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -134,6 +137,20 @@ class Sequence:
     """`a then b then c`."""
 
     phases: tuple[Phase, ...]
+
+
+def next_step(value: Any) -> str:
+    """What to do with something that is no tensor yet, where one is needed."""
+    match value:
+        case Known(definition) if definition.word == "layer":
+            return f"give it its settings and its tensor: x -> {definition.name}(…)"
+        case Bound(known) if known.definition.word == "layer":
+            return f"give it its tensor: x -> {known.name}(…)"
+        case Known() | Primitive() | Native():
+            return f"give it what it works on: {value.name}(…)"
+        case Bound(known):
+            return f"give it its second list: {known.name}(…)(…), or a shape: {known.name}(…)[b, 10]"
+    return ""
 
 
 def kind(value: Any) -> str:

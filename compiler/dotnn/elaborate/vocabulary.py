@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dotnn.elaborate.arithmetic import elementwise, joint, real, tensor
-from dotnn.elaborate.values import Label, Shape, Size, Tensor, plain
+from dotnn.elaborate.values import MOST_NUMBERS, Label, Shape, Size, Tensor, plain
 from dotnn.graph import Dim, multiply
 from dotnn.operation import MisfitError, shape_text
 from dotnn.tape import Tape, Value
@@ -193,6 +193,9 @@ def shape_of(value: Any) -> Shape:
     """A value as a shape. Raises MisfitError."""
     match value:
         case Shape():
+            count = math.prod(d for d in value.dims if isinstance(d, int))
+            if count > MOST_NUMBERS:
+                raise MisfitError(f"{shape_text(value.dims)} holds {count:,} numbers, {4 * count / 1e9:,.0f} GB")
             return value
         case bool():
             pass

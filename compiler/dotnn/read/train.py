@@ -47,6 +47,7 @@ class TrainBlock(Settings):
         "decay": "decay 0.01 for *.W",
         "stop": "stop when val.error has not fallen for 5 epochs",
         "keep": "keep best val.error",
+        "start": 'start from "runs/NAME-001"',
     }
     several = frozenset({"metric", "decay"})
 
@@ -66,6 +67,7 @@ class TrainBlock(Settings):
         self.seed = 0
         self.stop: spec.Stop | None = None
         self.keep: spec.Keep | None = None
+        self.start: spec.Start | None = None
 
     def read(self, tree: Branch, doc: str) -> spec.Train | None:
         """The block, or None where ``problems`` says what is wrong with it."""
@@ -96,6 +98,7 @@ class TrainBlock(Settings):
             seed=self.seed,
             stop=self.stop,
             keep=self.keep,
+            start=self.start,
             clip=self.clip,
             decays=tuple(self.decays),
             doc=doc,
@@ -242,3 +245,13 @@ class TrainBlock(Settings):
         if not isinstance(figure, spec.Member) or not isinstance(figure.value, spec.Name):
             raise self.malformed(line, "name the part of the data and the figure", figure.span)
         self.keep = spec.Keep(span=line.span, split=figure.value.name, figure=figure.name)
+
+    def read_start(self, line: Line) -> None:
+        phrase = self.single(line)
+        origin = clause_of(phrase, "from")
+        if origin is None or origin.value is None or len(phrase.clauses) > 1 or phrase.value is not None:
+            raise self.malformed(line, "`from` and the folder of a run are missing")
+        folder = self.reader.expression(branch(origin.value))
+        if not isinstance(folder, spec.Text):
+            raise self.malformed(line, "the folder stands in quotes", folder.span)
+        self.start = spec.Start(span=line.span, run=folder.value)

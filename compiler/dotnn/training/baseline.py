@@ -94,7 +94,7 @@ def _answer(program: Program) -> RawColumn | None:
 def cut_at(graph: Graph, value: str) -> Graph:
     """The part of the graph behind ``value``, which is fed instead: its figures, without the net."""
     type = graph.types()[value]
-    outputs = tuple(o for o in graph.outputs if o.name.endswith((".total", ".count")))
+    outputs = tuple(o for o in graph.outputs if o.role in ("loss", "error", "metric"))
     needed = {o.value for o in outputs}
     nodes = []
     for node in reversed(graph.nodes):

@@ -32,7 +32,11 @@ def colored(stream: IO[str]) -> bool:
 
 def is_share(program: Program, name: str) -> bool:
     """Whether a figure is a share of the rows, to be shown in percent: the mean of a comparison."""
-    text = next((figure.text for figure in program.figures if figure.name == name), "")
+    return reads_as_share(next((figure.text for figure in program.figures if figure.name == name), ""))
+
+
+def reads_as_share(text: str) -> bool:
+    """Whether what the spec says of a figure compares something."""
     return bool(re.search(r"[!=<>]=|[<>]", re.sub(r"->", "", text.split(" where ")[0])))
 
 
@@ -100,7 +104,7 @@ class _Table:
 
 
 class Lines(Observer):
-    """Plain lines: one an epoch, fewer where there are many epochs."""
+    """Plain lines: one an epoch, fewer where there are many epochs; always the best so far."""
 
     def __init__(self, out: IO[str] | None = None) -> None:
         self.out = out or sys.stderr
@@ -115,7 +119,7 @@ class Lines(Observer):
         self._say("epoch  " + "  ".join(f"{head:>11}" for head in self.table.heads(self.splits)))
 
     def epoch(self, epoch: Epoch) -> None:
-        if epoch.number == 1 or epoch.number % self.every == 0:
+        if epoch.number == 1 or epoch.best or epoch.number % self.every == 0:
             self._line(epoch)
         else:
             self.unsaid = epoch

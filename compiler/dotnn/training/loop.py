@@ -6,42 +6,34 @@ Whoever wants to know how it goes (a display, a log, a stream of events) is an `
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
 from dotnn.data import Dataset, Rows, batches
 from dotnn.graph import Graph, Role
-from dotnn.operation import elements
-from dotnn.plugins import Arrays, Backend, Executor, Options, Session
+from dotnn.plugins import Arrays, Backend, Executor, Former, Interrupted, Interruptible, Options, Session
 from dotnn.program import Program
+from dotnn.training.blame import diverged
+from dotnn.training.checkpoint import LogMark, Position, Snapshot, State
+from dotnn.training.measure import Evaluator as Evaluator
+from dotnn.training.measure import Flag as Flag
+from dotnn.training.measure import Running, columns, relative_change, resident
 from dotnn.training.rules import Best, Figures, Rules, Splits, keeper
+from dotnn.training.store import Store
 from dotnn_grammar.problems import Problem
 
 TICK = 0.1
 """Seconds between two looks at an epoch that is under way."""
 PATIENCE = 1.0
 """Seconds that the last look at the splits may take after an interruption."""
-EVALUATED = 2**26
-"""Numbers that one batch of an evaluation may compute."""
-
-State = dict[str, np.ndarray[Any, Any]]
-
-
-class Diverged(Problem):
-    code = "T001"
-    title = "the numbers ran away: step {step:,}, in epoch {epoch:,}, gave {value}"
-    help = (
-        "{kept}; a smaller learning rate, a `clip norm 1.0` line, or data between about -1 and 1 "
-        "(`standardise`) is what helps most often"
-    )
-    step: int
-    epoch: int
-    value: str
-    kept: str
+REMEMBERED = 1000
+"""Epochs that a run keeps in mind; all of them are in its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +47,11 @@ class Start:
     """At most; counted up to a whole one where the plan is in steps."""
     steps: int
     """At most."""
+    at: int = 0
+    """The step from which it goes on."""
+    device: str = ""
+    threads: Mapping[str, int | None] = field(default_factory=dict)
+    """Of each graph's session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +80,10 @@ class Epoch:
     rows_per_second: float
     best: bool
     """Of all so far, by the plan's `keep best`."""
+    change: float | None = None
+    """How far the last step moved the weights, relative to their length."""
+    memory: int | None = None
+    """Bytes that the process occupies."""
 
 
 Ending = Literal["done", "stopped", "interrupted", "diverged"]
@@ -119,85 +120,12 @@ class Observer:
     def ended(self, outcome: Outcome) -> None: ...
 
 
-class Flag:
-    """Raised from outside (a signal) to end training after the step under way."""
-
-    __slots__ = ("raised",)
-
-    def __init__(self) -> None:
-        self.raised = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Ends a run sooner than its plan says; schedules keep the plan's length."""
 
     epochs: int | None = None
     steps: int | None = None
-
-
-class Running:
-    """The train figures of an epoch while it goes on, each step weighted by its rows."""
-
-    def __init__(self, program: Program, graph: Graph) -> None:
-        there = {output.name for output in graph.outputs}
-        names = [figure.name for figure in program.figures]
-        self.means = [name for name in names if name in there]
-        self.shares = [name for name in names if name not in there and f"{name}.total" in there]
-        self.begin()
-
-    def begin(self) -> None:
-        self.rows = 0
-        self.totals = dict.fromkeys([*self.means, *self.shares], 0.0)
-        self.counts = dict.fromkeys(self.shares, 0.0)
-
-    def add(self, out: Arrays, rows: int) -> None:
-        self.rows += rows
-        totals = self.totals
-        for name in self.means:
-            totals[name] += float(out[name]) * rows
-        for name in self.shares:
-            totals[name] += float(out[f"{name}.total"])
-            self.counts[name] += float(out[f"{name}.count"])
-
-    def figures(self) -> dict[str, float]:
-        return {name: _over(total, self.counts.get(name, self.rows)) for name, total in self.totals.items()}
-
-
-class Evaluator:
-    """The exact figures of a whole split: totals over counts, so that the batch size does not matter."""
-
-    def __init__(self, program: Program, executor: Executor, graph: Graph) -> None:
-        self.executor = executor
-        self.columns = columns(graph)
-        there = {output.name for output in graph.outputs}
-        self.names = [f.name for f in program.figures if f"{f.name}.total" in there]
-        self.batch = evaluation_batch(graph, program.plan.batch)
-
-    def __call__(self, rows: Rows, session: Session | None, until: float | None = None) -> dict[str, float] | None:
-        """None where ``until`` (by ``perf_counter``) has come before the split was through."""
-        totals = dict.fromkeys(self.names, 0.0)
-        counts = dict.fromkeys(self.names, 0.0)
-        for first in range(0, rows.count, self.batch):
-            if until is not None and perf_counter() >= until:
-                return None
-            feeds = {name: rows.arrays[name][first : first + self.batch] for name in self.columns}
-            out = self.executor.run(feeds, session)
-            for name in self.names:
-                totals[name] += float(out[f"{name}.total"])
-                counts[name] += float(out[f"{name}.count"])
-        return {name: _over(totals[name], counts[name]) for name in self.names}
-
-
-def columns(graph: Graph) -> list[str]:
-    """The inputs of a graph that come from the data."""
-    return [fed.name for fed in graph.inputs if fed.role in ("data", "label", "weight")]
-
-
-def evaluation_batch(graph: Graph, batch: int) -> int:
-    """How many rows are evaluated at once: a few thousand, fewer where each row takes many numbers."""
-    each = sum(elements(node.type) for node in graph.nodes)
-    return max(batch, min(4096, EVALUATED // max(each, 1)))
 
 
 @dataclass
@@ -210,17 +138,84 @@ class _Run:
     running: Running
     best: Best | None
     rules: Rules
+    learned: tuple[str, ...]
     begun: float = field(default_factory=perf_counter)
     epochs: int = 0
     steps: int = 0
+    done: int = 0
+    """Steps of the epoch under way."""
+    open: bool = False
+    """Whether an epoch is under way."""
+    epoch_begun: float = 0.0
     rate: float | None = None
     norm: float | None = None
+    change: float | None = None
     kept: State | None = None
     kept_epoch: int = 0
-    history: list[Epoch] = field(default_factory=list)
+    history: deque[Epoch] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     def seconds(self) -> float:
         return perf_counter() - self.begun
+
+    def position(self) -> Position:
+        return Position(
+            step=self.steps,
+            epoch=self.epochs,
+            done=self.done,
+            seconds=self.seconds(),
+            epoch_seconds=self.seconds() - self.epoch_begun,
+            rows=self.running.rows,
+            totals=dict(self.running.totals),
+            best=self.best.standing() if self.best else None,
+            patience=self.rules.standings(),
+            kept_epoch=self.kept_epoch,
+            rate=self.rate,
+            norm=self.norm,
+            change=self.change,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes on from there as if it had never ended."""
+        at = snapshot.position
+        self.epochs, self.steps, self.done, self.open = at.epoch, at.step, at.done, True
+        self.begun = perf_counter() - at.seconds
+        self.epoch_begun = at.seconds - at.epoch_seconds
+        self.running.begin()
+        self.running.rows = at.rows
+        self.running.totals |= at.totals
+        self.running.tally.load(snapshot.tally)
+        self.rate, self.norm, self.change = at.rate, at.norm, at.change
+        self.kept_epoch = at.kept_epoch
+        if snapshot.kept is not None:
+            self.kept = snapshot.kept
+        if self.best is not None and at.best is not None:
+            self.best.restore(at.best)
+        self.rules.restore(at.patience)
+
+
+class _Moments:
+    """Where a run writes its checkpoints; nowhere, without a store."""
+
+    def __init__(self, run: _Run, store: Store | None, mark: Callable[[], LogMark] | None) -> None:
+        self.run, self.store, self.mark = run, store, mark
+
+    def next_step(self) -> int:
+        return self.store.next_step(self.run.steps) if self.store else -1
+
+    def due(self, epoch_ended: bool = False) -> bool:
+        return self.store is not None and self.store.due(epoch_ended)
+
+    def take(self) -> Snapshot | None:
+        """The run as it is now, its tensors still where they are: for ``save`` while the session stands still."""
+        if self.store is None or self.mark is None:
+            return None
+        run = self.run
+        return Snapshot(run.position(), {}, run.kept, self.mark(), run.running.tally.state())
+
+    def save(self, snapshot: Snapshot | None) -> None:
+        """Writes it, with the tensors of now. Raises ``ProblemError``."""
+        if self.store is not None and snapshot is not None and snapshot.position.step != self.store.step:
+            self.store.save(replace(snapshot, state=self.run.session.state()))
 
 
 def train(
@@ -231,26 +226,44 @@ def train(
     observers: Sequence[Observer] = (),
     flag: Flag | None = None,
     limits: Limits = Limits(),
+    *,
+    threads: Mapping[str, int | None] = MappingProxyType({}),
+    store: Store | None = None,
+    mark: Callable[[], LogMark] | None = None,
+    resume: Snapshot | None = None,
+    begin: Callable[[State], State] | None = None,
 ) -> Outcome:
     """Trains by the program's plan. An interruption (``flag``) and divergence are outcomes, not exceptions.
 
-    Raises ``ProblemError`` where the backend cannot run the program.
+    threads: of each graph's session, where it is not left to the options; store: where checkpoints go, each with the
+    ``mark`` of the log; resume: where to go on; begin: makes other first weights of those that `init` gives.
+
+    Raises ``ProblemError`` where the backend cannot run the program, or a checkpoint or the log cannot be written.
     """
     flag = flag or Flag()
     plan, rows = program.plan, dataset.splits["train"]
-    start = _start(program, dataset, limits)
-    machines = {name: _machine(program, backend, options, name) for name in ("init", "order", "train", "eval")}
+    machines = {name: _machine(program, backend, options, threads, name) for name in ("init", "order", "train", "eval")}
+    start = replace(
+        planned(program, dataset, limits, resume),
+        device=getattr(machines["train"], "device", options.device),
+        threads={name: getattr(machine, "threads", None) for name, machine in machines.items()},
+    )
     state = machines["init"].run(_only(program.graphs["init"], {"seed": np.array(plan.seed, np.int64)}))
+    state = begin(state) if begin is not None else state
     graph = program.graphs["train"]
     run = _Run(
         program=program,
-        session=machines["train"].train(state),
+        session=machines["train"].train(resume.state if resume is not None else state),
         evaluate=Evaluator(program, machines["eval"], program.graphs["eval"]),
         running=Running(program, graph),
         best=keeper(program),
         rules=Rules(plan),
+        learned=tuple(fed.name for fed in graph.inputs if fed.learned),
         kept=state,
     )
+    if resume is not None:
+        run.restore(resume)
+    moments = _Moments(run, store, mark)
     learning = Rows(rows.count, {name: rows.arrays[name] for name in columns(graph)})
     for observer in observers:
         observer.started(start)
@@ -258,34 +271,49 @@ def train(
     ending: Ending = "done"
     reason = ""
     problem: Problem | None = None
-    while run.epochs < start.epochs:
-        order = _order(program, machines["order"], run.epochs, rows.count)
-        run.epochs += 1
-        before = run.seconds()
-        problem = _epoch(run, graph, learning, order, start, observers, flag)
+    snapshot: Snapshot | None = None
+    while run.open or run.epochs < start.epochs:
+        order = _order(program, machines["order"], run.epochs - run.open, rows.count)
+        if not run.open:
+            run.epochs, run.done, run.open, run.epoch_begun = run.epochs + 1, 0, True, run.seconds()
+            run.running.begin()
+        problem = _epoch(run, graph, learning, order, start, observers, flag, moments)
         if problem is not None:
             ending = "diverged"
             break
+        # What is kept is the run before it looks at the splits: going on from here looks again, and sees the same.
+        snapshot = moments.take()
         if flag.raised:
+            moments.save(snapshot)
             ending = "interrupted"
             break
-        epoch = _look(run, dataset, run.seconds() - before)
+        if moments.due(epoch_ended=True):
+            moments.save(snapshot)
+        epoch = _look(run, dataset, flag)
+        if epoch is None:
+            moments.save(snapshot)
+            ending = "interrupted"
+            break
+        run.open = False
         for observer in observers:
             observer.epoch(epoch)
         why = run.rules.stop(epoch.splits, epoch.number)
         if why and run.epochs < start.epochs:
             ending, reason = "stopped", why
-            break
-        if run.steps >= start.steps:
+        elif flag.up():
+            ending = "interrupted"
+        if ending != "done" or run.steps >= start.steps:
+            moments.save(snapshot)
             break
 
-    outcome = _finish(run, dataset, ending, reason, problem)
+    outcome = _finish(run, dataset, ending, reason, problem, flag)
     for observer in observers:
         observer.ended(outcome)
     return outcome
 
 
-def _start(program: Program, dataset: Dataset, limits: Limits) -> Start:
+def planned(program: Program, dataset: Dataset, limits: Limits, resume: Snapshot | None = None) -> Start:
+    """How long training will be, as far as it is known before."""
     plan = program.plan
     counts = {name: rows.count for name, rows in dataset.splits.items()}
     each = math.ceil(counts["train"] / plan.batch)
@@ -294,10 +322,15 @@ def _start(program: Program, dataset: Dataset, limits: Limits) -> Start:
         steps = min(steps, limits.epochs * each)
     if limits.steps is not None:
         steps = min(steps, limits.steps)
-    return Start(program, counts, each, math.ceil(steps / each) if each else 0, steps)
+    at = resume.position.step if resume is not None else 0
+    return Start(program, counts, each, math.ceil(steps / each) if each else 0, steps, at)
 
 
-def _machine(program: Program, backend: Backend, options: Options, name: str) -> Executor:
+def _machine(
+    program: Program, backend: Backend, options: Options, threads: Mapping[str, int | None], name: str
+) -> Executor:
+    if threads.get(name) is not None:
+        options = options.model_copy(update={"threads": threads[name]})
     return backend.start(backend.lower(program.graphs[name], options), options)
 
 
@@ -326,52 +359,82 @@ def _epoch(
     start: Start,
     observers: Sequence[Observer],
     flag: Flag,
+    moments: _Moments,
 ) -> Problem | None:
-    """Once through the rows. What is done here is done at every step: it is kept short."""
-    size, left, last = run.program.plan.batch, rows.count, start.steps
-    step, add = run.session.step, run.running.add
+    """The rest of an epoch. What is done here is done at every step: it is kept short."""
+    size, last = run.program.plan.batch, start.steps
+    step, add, session = run.session.step, run.running.add, run.session
     finite, loss = _named(graph, "finite"), _named(graph, "loss")
     rate, norm = _named(graph, "rate"), _named(graph, "norm")
-    run.running.begin()
-    soon = perf_counter() + TICK
-    steps = run.steps
+    left = rows.count - size * run.done
+    if left <= 0 or run.steps >= last or flag.raised:
+        return None
+    final = min(run.steps - (-left // size), last)
+    before = session.state() if not isinstance(session, Former) and final - run.steps == 1 else None
+    soon, mark = perf_counter() + TICK, moments.next_step()
+    first, steps = run.steps, run.steps
     out: Arrays = {}
-    for batch in batches(rows, order, size):
-        out = step(batch)
+    batch: Arrays = {}
+    flag.busy = session
+    for batch in batches(rows, order[size * run.done :], size):
+        try:
+            out = step(batch)
+        except Interrupted:
+            break
         steps += 1
         if finite is not None and not out[finite]:
             break
         add(out, size if left > size else left)
         left -= size
-        if flag.raised or steps == last:
+        if flag.up() or steps == final:
             break
-        if perf_counter() >= soon:
-            run.steps = steps
+        if steps == mark or perf_counter() >= soon:
+            run.done, run.steps = run.done + steps - run.steps, steps
+            if steps == mark or moments.due():
+                moments.save(moments.take())
+                mark = moments.next_step()
             tick = Tick(run.epochs, steps, run.seconds(), run.running.figures())
             for observer in observers:
                 observer.tick(tick)
             soon = perf_counter() + TICK
-    run.steps = steps
-    run.rate = float(out[rate]) if rate and out else None
-    run.norm = float(out[norm]) if norm and out else None
-    if finite is not None and out and not out[finite]:
-        kept = f"the weights of epoch {run.kept_epoch:,} are kept" if run.kept_epoch else "the first weights are kept"
-        value = _said(float(out[loss])) if loss else "something that is no number"
-        return Diverged(step=steps, epoch=run.epochs, value=value, kept=kept)
+        if before is None and steps == final - 1 and not isinstance(session, Former):
+            before = session.state()
+    flag.busy = None
+    run.done, run.steps = run.done + steps - run.steps, steps
+    if steps == first:
+        return None
+    run.rate = float(out[rate]) if rate else None
+    run.norm = float(out[norm]) if norm else None
+    if finite is not None and not out[finite]:
+        feeds = {**session.former(), **batch} if isinstance(session, Former) else None
+        return diverged(graph, feeds, steps, run.epochs, run.kept_epoch, float(out[loss]) if loss else None)
+    if steps == final:
+        run.change = _change(run, before)
     return None
 
 
-def _said(loss: float) -> str:
-    if math.isnan(loss):
-        return "a loss that is no number (nan)"
-    return "an endless loss" if math.isinf(loss) else "weights that are no numbers any more"
+def _change(run: _Run, before: State | None) -> float | None:
+    """How far the last step moved the weights, relative to their length."""
+    session = run.session
+    old = session.former() if isinstance(session, Former) else before
+    if old is None or not run.learned:
+        return None
+    now = session.state()
+    return relative_change({name: old[name] for name in run.learned}, now)
 
 
-def _look(run: _Run, dataset: Dataset, seconds: float) -> Epoch:
-    """How it stands at the end of an epoch; keeps the weights, where they are the best or the last good ones."""
+def _look(run: _Run, dataset: Dataset, flag: Flag) -> Epoch | None:
+    """How it stands at the end of an epoch; keeps the weights, where they are the best or the last good ones.
+
+    None, and nothing is changed, where the flag was raised meanwhile.
+    """
+    seconds = run.seconds() - run.epoch_begun
     splits: dict[str, Figures] = {"train": run.running.figures()}
     if "val" in dataset.splits:
-        splits["val"] = run.evaluate(dataset.splits["val"], run.session) or {}
+        figures = _measured(run, dataset.splits["val"], flag)
+        if figures is None:
+            return None
+        splits["val"] = figures
     better = run.best is not None and run.best.improves(splits, run.epochs)
     if run.best is None or better or not run.kept_epoch:
         run.kept, run.kept_epoch = run.session.state(), run.epochs
@@ -384,12 +447,25 @@ def _look(run: _Run, dataset: Dataset, seconds: float) -> Epoch:
         norm=run.norm,
         rows_per_second=run.running.rows / max(seconds, 1e-9),
         best=better,
+        change=run.change,
+        memory=resident(),
     )
     run.history.append(epoch)
     return epoch
 
 
-def _finish(run: _Run, dataset: Dataset, ending: Ending, reason: str, problem: Problem | None) -> Outcome:
+def _measured(run: _Run, rows: Rows, flag: Flag, until: float | None = None) -> dict[str, float] | None:
+    """The exact figures of a split; None where there was no time for them."""
+    flag.busy = run.evaluate.executor
+    try:
+        return run.evaluate(rows, run.session, until, flag if until is None else None)
+    except Interrupted:
+        return None
+    finally:
+        flag.busy = None
+
+
+def _finish(run: _Run, dataset: Dataset, ending: Ending, reason: str, problem: Problem | None, flag: Flag) -> Outcome:
     """Goes back to the kept weights, where others are kept, and measures every split with them."""
     back = ending == "diverged" or (run.best is not None and run.best.epoch not in (0, run.epochs))
     back = back or (ending == "interrupted" and run.best is not None and run.best.epoch > 0)
@@ -400,9 +476,12 @@ def _finish(run: _Run, dataset: Dataset, ending: Ending, reason: str, problem: P
         state = run.kept
         run.session.load(state)
     until = perf_counter() + PATIENCE if ending == "interrupted" else None
+    for machine in (run.session, run.evaluate.executor):
+        if isinstance(machine, Interruptible):
+            machine.interrupt(False)
     splits: dict[str, Figures] = {}
     for name in [n for n in ("test", "val", "train") if n in dataset.splits]:
-        figures = run.evaluate(dataset.splits[name], run.session, until)
+        figures = _measured(run, dataset.splits[name], flag, until)
         if figures is not None:
             splits[name] = figures
     return Outcome(
@@ -418,7 +497,3 @@ def _finish(run: _Run, dataset: Dataset, ending: Ending, reason: str, problem: P
         problem=problem,
         history=tuple(run.history),
     )
-
-
-def _over(total: float, count: float) -> float:
-    return total / count if count else math.nan

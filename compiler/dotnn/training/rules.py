@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dotnn.program import Patience, Plan, Program, Reached, Watch
+from dotnn.training.checkpoint import Standing
 
 Figures = Mapping[str, float]
 Splits = Mapping[str, Figures]
@@ -46,6 +47,13 @@ class Best:
             self.value, self.epoch = ranked, epoch
         return better
 
+    def standing(self) -> Standing:
+        """What it remembers, for a checkpoint."""
+        return Standing(value=self.value[0], tie=self.value[1], epoch=self.epoch)
+
+    def restore(self, standing: Standing) -> None:
+        self.value, self.epoch = (standing.value, standing.tie), standing.epoch
+
 
 class Rules:
     """The stop rules of a plan, asked once at the end of each epoch."""
@@ -66,6 +74,14 @@ class Rules:
             if COMPARE[goal.operator](watched(splits, goal.watch), goal.bound):
                 reasons.append(f"{goal.watch.split}.{goal.watch.figure} {goal.operator} {goal.bound:g}")
         return " and ".join(reasons) or None
+
+    def standings(self) -> tuple[Standing, ...]:
+        """What the rules remember, for a checkpoint."""
+        return tuple(lowest.standing() for _, lowest in self.patience)
+
+    def restore(self, standings: Sequence[Standing]) -> None:
+        for (_, lowest), standing in zip(self.patience, standings, strict=True):
+            lowest.restore(standing)
 
 
 def keeper(program: Program) -> Best | None:

@@ -4,15 +4,18 @@
 |---|---|
 | `spec.nn` | the spec as it was |
 | `program.json` | what it was compiled to |
+| `started.json` | with which settings, data and versions it was started |
 | `log.jsonl` | one line an epoch |
 | `weights.safetensors` | the kept state: weights, optimizer slots, the generator's key |
 | `last.safetensors` | the state at the very end, where another one is kept |
+| `ckpt-000123/` | a checkpoint: all of the run at that step; `LATEST` names the newest |
 | `predict.onnx` | the net with its weights inside |
 | `result.json` | how it ended |
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -26,43 +29,17 @@ from typing import IO, Any
 from dotnn.graph import dump
 from dotnn.plugins import Backend, Baker, Options, backends
 from dotnn.program import Program
-from dotnn.training.loop import Epoch, Observer, Outcome, State
-from dotnn_grammar.problems import Problem, ProblemError
+from dotnn.training.checkpoint import Altered, LogMark, State, pack, unpack
+from dotnn.training.files import DISK, Disk, put
+from dotnn.training.lock import LOCK
+from dotnn.training.loop import Epoch, Observer, Outcome
+from dotnn.training.problems import BrokenRun, FolderTaken, NotARun, reason_of
+from dotnn.training.problems import cannot_write as cannot_write
+from dotnn.training.store import LOG as LOG
+from dotnn.training.store import checkpoints
 
-SPEC, PROGRAM, LOG = "spec.nn", "program.json", "log.jsonl"
+SPEC, PROGRAM, STARTED = "spec.nn", "program.json", "started.json"
 WEIGHTS, LAST, PREDICT, RESULT = "weights.safetensors", "last.safetensors", "predict.onnx", "result.json"
-
-
-class FolderTaken(Problem):
-    code = "T010"
-    title = "`{folder}` is there already and is not empty"
-    help = "a run never writes over another: name a new folder after --out, or leave --out away"
-    folder: str
-
-
-class CannotWrite(Problem):
-    code = "T011"
-    title = "`{path}` cannot be written: {reason}"
-    help = "{advice}"
-    path: str
-    reason: str
-    advice: str
-
-
-class NotARun(Problem):
-    code = "T012"
-    title = "`{path}` is not the folder of a run"
-    help = "`nn train` makes such folders and tells their names (runs/NAME-001); this one has no {missing}"
-    path: str
-    missing: str
-
-
-class BrokenRun(Problem):
-    code = "T013"
-    title = "`{path}` cannot be read: {reason}"
-    help = "the file was changed or cut off after it was written; train again, or fetch it from a copy"
-    path: str
-    reason: str
 
 
 def make_folder(program: Program, out: Path | None = None, runs: Path = Path("runs")) -> Path:
@@ -100,64 +77,48 @@ def _number(folder: str, name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def cannot_write(path: Path, error: OSError) -> ProblemError:
-    """The problem that stands for an error of the file system."""
-    full = error.errno in (28, 122)
-    space = "free some space and try again; what was written before is whole"
-    advice = space if full else "choose a folder in which you may write, with --out"
-    return CannotWrite(path=str(error.filename or path), reason=reason_of(error), advice=advice).error()
-
-
-def reason_of(error: OSError) -> str:
-    text = error.strerror or type(error).__name__
-    return text[0].lower() + text[1:]
-
-
-def write(path: Path, content: str | bytes) -> None:
-    """Writes the whole file or nothing: beside it first, then renamed. Raises ``ProblemError``."""
-    beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+def write(path: Path, content: str | bytes, disk: Disk = DISK) -> None:
+    """Writes the whole file or nothing. Raises ``ProblemError``."""
+    data = content.encode() if isinstance(content, str) else content
     try:
-        with beside.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        put(disk, path, data)
     except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise cannot_write(path, error) from None
+        raise cannot_write(path, error, len(data)) from None
 
 
-def begin(folder: Path, program: Program, source: str) -> None:
+def begin(folder: Path, program: Program, source: str, disk: Disk = DISK) -> None:
     """What is known before training."""
-    write(folder / SPEC, source)
-    write(folder / PROGRAM, dump(program))
+    write(folder / SPEC, source, disk)
+    write(folder / PROGRAM, dump(program), disk)
 
 
 def discard(folder: Path) -> None:
-    """Takes away what ``begin`` and an empty log left of a run whose first epoch never ended."""
+    """Takes away what ``begin`` and an empty log left of a run that nothing is left of."""
     log = folder / LOG
-    if log.exists() and log.stat().st_size:
-        return
-    for name in (SPEC, PROGRAM, LOG):
-        (folder / name).unlink(missing_ok=True)
     with suppress(OSError):
+        if (log.exists() and log.stat().st_size) or checkpoints(folder):
+            return
+        for name in (SPEC, PROGRAM, STARTED, LOG, LOCK):
+            (folder / name).unlink(missing_ok=True)
         folder.rmdir()
 
 
-def finish(folder: Path, program: Program, outcome: Outcome, backend: Backend, options: Options) -> list[str]:
-    """What training brought: the names of the files that were written."""
+def finish(
+    folder: Path, program: Program, outcome: Outcome, backend: Backend, options: Options, disk: Disk = DISK
+) -> list[str]:
+    """What training brought: the names of the files that were written. The result comes last: with it all is there."""
     names = [WEIGHTS, RESULT]
-    write(folder / WEIGHTS, pack(outcome.state))
+    write(folder / WEIGHTS, pack(outcome.state), disk)
     if outcome.last is not None:
-        write(folder / LAST, pack(outcome.last))
+        write(folder / LAST, pack(outcome.last), disk)
         names.append(LAST)
-    write(folder / RESULT, json.dumps(result(folder, outcome), indent=2) + "\n")
     baker = next((b for b in (backend, *backends().values()) if isinstance(b, Baker)), None)
     if baker is not None:
         # A run's net is for any runtime, whatever it was trained on.
         portable = Options(target="portable", device="cpu", threads=options.threads)
-        write(folder / PREDICT, baker.bake(program, outcome.state, portable))
+        write(folder / PREDICT, baker.bake(program, outcome.state, portable), disk)
         names.append(PREDICT)
+    write(folder / RESULT, json.dumps(result(folder, outcome), indent=2) + "\n", disk)
     return names
 
 
@@ -203,33 +164,65 @@ def number(value: float | None) -> float | None:
 
 
 class Log(Observer):
-    """`log.jsonl`: each epoch's event, with the time, the rate, the gradient's norm and the rows a second."""
+    """`log.jsonl`: each epoch's event, with the time, the rate, the gradient's norm, and what else tells how it goes.
 
-    def __init__(self, folder: Path) -> None:
+    keep: how much of a log that is there already belongs to this run; what comes after is cut off. None: a new one.
+    """
+
+    def __init__(self, folder: Path, keep: LogMark | None = None, disk: Disk = DISK) -> None:
         self.path = folder / LOG
+        self.disk = disk
+        self.length = 0
+        self.sum = hashlib.sha256()
+        self.note = ""
         try:
-            self.file = self.path.open("w", encoding="utf-8")
+            if keep is not None and self.path.exists():
+                self._resume(keep)
+            self.handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise cannot_write(self.path, error) from None
+
+    def _resume(self, keep: LogMark) -> None:
+        data = self.path.read_bytes()[: keep.bytes]
+        if hashlib.sha256(data).hexdigest() != keep.sha256:
+            self.note = f"note: {self.path} is not as it was written; what it holds is kept as far as it goes"
+            data = data[: data.rfind(b"\n") + 1]
+        self.disk.cut(self.path, len(data))
+        self.length = len(data)
+        self.sum.update(data)
 
     def epoch(self, epoch: Epoch) -> None:
-        extra = {
-            "seconds": round(epoch.seconds, 3),
-            "rate": number(epoch.rate),
-            "norm": number(epoch.norm),
-            "rows_per_second": round(epoch.rows_per_second),
-        }
+        line = (json.dumps({**epoch_event(epoch), **_more(epoch)}) + "\n").encode()
         try:
-            self.file.write(json.dumps({**epoch_event(epoch), **extra}) + "\n")
-            self.file.flush()
+            self.disk.append(self.handle, line)
         except OSError as error:
-            raise cannot_write(self.path, error) from None
+            raise cannot_write(self.path, error, len(line)) from None
+        self.length += len(line)
+        self.sum.update(line)
+
+    def mark(self) -> LogMark:
+        """How much there is of it now."""
+        return LogMark(bytes=self.length, sha256=self.sum.hexdigest())
 
     def ended(self, outcome: Outcome) -> None:
         self.close()
 
     def close(self) -> None:
-        self.file.close()
+        if self.handle >= 0:
+            os.close(self.handle)
+        self.handle = -1
+
+
+def _more(epoch: Epoch) -> dict[str, Any]:
+    """What the log knows beside the event."""
+    return {
+        "seconds": round(epoch.seconds, 3),
+        "rate": number(epoch.rate),
+        "norm": number(epoch.norm),
+        "change": number(epoch.change),
+        "rows_per_second": round(epoch.rows_per_second),
+        "memory": epoch.memory,
+    }
 
 
 class Events(Observer):
@@ -241,14 +234,6 @@ class Events(Observer):
 
     def epoch(self, epoch: Epoch) -> None:
         print(json.dumps(epoch_event(epoch)), file=self.out, flush=True)
-
-
-def pack(state: State) -> bytes:
-    """A state as safetensors."""
-    import numpy as np
-    from safetensors.numpy import save
-
-    return save({name: np.ascontiguousarray(array).reshape(array.shape) for name, array in state.items()})
 
 
 def read_program(folder: Path) -> Program:
@@ -266,15 +251,12 @@ def read_program(folder: Path) -> Program:
 
 def read_weights(folder: Path) -> State:
     """The kept state of a run. Raises ``ProblemError``."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     path = folder / WEIGHTS
     try:
-        return dict(load(path.read_bytes()))
+        return unpack(path.read_bytes())
     except FileNotFoundError:
         raise NotARun(path=str(folder), missing=WEIGHTS).error() from None
     except OSError as error:
         raise BrokenRun(path=str(path), reason=reason_of(error)).error() from None
-    except (SafetensorError, ValueError, KeyError):
+    except Altered:
         raise BrokenRun(path=str(path), reason="it is not a whole safetensors file").error() from None

@@ -1,17 +1,67 @@
-"""Ctrl-C: the first ends training after the step under way, the second ends it at once."""
+"""Ctrl-C: the first ends training after the step under way, the second ends it at once.
+
+The runtime does not see signals while it computes, and Python hears them in its main thread alone. So all work goes on
+in a thread of its own, and the main thread waits for signals.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
 
-from dotnn.training.loop import Flag
+from dotnn.training.measure import Flag
 
 SHOW_CURSOR = "\x1b[?25h"
+GRACE = 0.7
+"""Seconds that a step may take to its end after a signal; then it is given up, and is done again on resuming."""
+POLL = 0.1
+"""Seconds between two looks at whether a signal came."""
+STACK = 64 << 20
+"""Bytes of stack for the work: on some systems a thread has far less than the main one."""
+
+T = TypeVar("T")
+
+
+def attended(work: Callable[[], T], flag: Flag) -> T:
+    """Does the work in a thread of its own, while this one listens; what it returns or raises.
+
+    A first SIGINT or SIGTERM raises the flag, and what takes longer than ``GRACE`` then is asked to give up.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # to be raised where somebody hears it
+            failed.append(error)
+
+    before = threading.stack_size(STACK)
+    worker = threading.Thread(target=run, name="training")
+    with listening(flag):
+        try:
+            worker.start()
+        finally:
+            threading.stack_size(before)
+        patience = 0.0
+        while worker.is_alive():
+            worker.join(POLL)
+            if not flag.up():
+                continue
+            patience += POLL
+            if patience >= GRACE:
+                flag.give_up()
+                patience = -POLL  # the last look at the splits gets its own second
+    if failed:
+        raise failed[0]
+    return done[0]
 
 
 @contextmanager

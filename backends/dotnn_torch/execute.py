@@ -1,0 +1,214 @@
+"""A graph run operation by operation with torch tensors. The gradient is part of the graph: autograd is not asked."""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from dotnn.graph import Dim, Graph, Input, Node, Type, measure, names_in
+from dotnn.plugins import Arrays, Options, Session
+from dotnn_torch.problems import NoDevice, NoSpelling, NotGiven, NoTorch, SizeDiffers
+
+Tensor = Any
+SIZES = ("dim", "dims", "rows", "size")
+"""Attributes that are sizes, and so may hold names."""
+SOURCES = ("literal", "array", "size", "iota")
+
+
+def torch_module() -> types.ModuleType:
+    """PyTorch. Raises ``ProblemError`` where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        raise NoTorch().error() from None
+    return torch  # type: ignore[no-any-return,unused-ignore]
+
+
+def known(graph: Graph) -> Graph:
+    """The graph, all of whose operations are known. Raises ``ProblemError``."""
+    torch_module()
+    from dotnn_torch.formulas import FORMULAS
+
+    for node in graph.nodes:
+        if node.op not in FORMULAS and node.op not in SOURCES:
+            raise NoSpelling(op=node.op).error()
+    return graph
+
+
+def start(graph: Graph, options: Options) -> TorchExecutor:
+    torch = torch_module()
+    device = "cuda" if options.device in ("gpu", "cuda") else options.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError):
+        way = ", or `cuda`" if torch.cuda.is_available() else ""
+        raise NoDevice(device=options.device, way=way).error() from None
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    return TorchExecutor(graph, device, options.float64)
+
+
+class TorchExecutor:
+    """Satisfies ``dotnn.plugins.Executor``."""
+
+    def __init__(self, graph: Graph, device: str, float64: bool) -> None:
+        self.graph, self.device, self.float64 = graph, device, float64
+        self._last = _last_use(graph)
+
+    def run(self, feeds: Arrays, session: Session | None = None) -> dict[str, np.ndarray[Any, Any]]:
+        state: Mapping[str, Any] = {}
+        if isinstance(session, TorchSession):
+            state = session.tensors
+        elif session is not None:
+            state = session.state()
+        return {name: self.array(name, tensor) for name, tensor in self.compute({**state, **feeds}).items()}
+
+    def train(self, state: Arrays) -> TorchSession:
+        session = TorchSession(self)
+        session.load(state)
+        return session
+
+    def tensor(self, fed: Input, value: Any) -> Tensor:
+        """What was given for an input, on the device and in its type."""
+        torch = torch_module()
+        if not isinstance(value, torch.Tensor):
+            array = np.asarray(value)
+            if array.dtype == np.uint64:
+                array = array.view(np.int64)
+            value = torch.from_numpy(np.array(array, copy=True))
+        return value.to(self.device, self.dtype(fed.type.dtype))
+
+    def dtype(self, name: str) -> Any:
+        from dotnn_torch.formulas import DTYPES
+
+        made = DTYPES[name]
+        return DTYPES["f64"] if self.float64 and made.is_floating_point else made
+
+    def array(self, name: str, tensor: Tensor) -> np.ndarray[Any, Any]:
+        """An output as an array of its own."""
+        values = tensor.detach().to("cpu")
+        if str(values.dtype) == "torch.bfloat16":
+            values = values.float()
+        made: np.ndarray[Any, Any] = np.array(values.numpy(), copy=True)
+        words = self.graph.types()[self.graph.output(name).value].dtype == "u64"
+        return made.view(np.uint64) if words else made
+
+    def compute(self, feeds: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Every output for these inputs (arrays or tensors)."""
+        torch = torch_module()
+        found: dict[str, Tensor] = {}
+        for fed in self.graph.inputs:
+            if fed.name not in feeds:
+                raise NotGiven(name=fed.name, type=str(fed.type)).error()
+            found[fed.name] = self.tensor(fed, feeds[fed.name])
+        sizes = solve({fed.name: fed.type for fed in self.graph.inputs}, found)
+        with torch.no_grad():
+            for node in self.graph.nodes:
+                found[node.name] = made = self._compute(node, [found[name] for name in node.inputs], sizes)
+                if any(n not in sizes for d in node.type.dims for n in names_in(d)):
+                    sizes |= solve({node.name: node.type}, {node.name: made})  # born here: the rows of a shuffle
+                for name in self._last.get(node.name, ()):
+                    del found[name]
+        return {output.name: found[output.value] for output in self.graph.outputs}
+
+    def _compute(self, node: Node, inputs: list[Tensor], sizes: Mapping[str, int]) -> Tensor:
+        torch = torch_module()
+        from dotnn_torch.formulas import FORMULAS
+
+        facts: dict[str, Any] = {k: _sized(v, sizes) if k in SIZES else v for k, v in node.attributes.items()}
+        dtype = self.dtype(node.type.dtype)
+        match node.op:
+            case "literal":
+                return torch.tensor(facts["value"], dtype=dtype, device=self.device)
+            case "array":
+                return torch.tensor(facts["values"], dtype=dtype, device=self.device).reshape(facts["dims"])
+            case "size":
+                return torch.tensor(facts["dim"], dtype=dtype, device=self.device)
+            case "iota":
+                return torch.arange(facts["dim"], device=self.device)
+            case "cast":
+                return FORMULAS["cast"](inputs[0], dtype=dtype)
+        made = FORMULAS[node.op](*inputs, **facts)
+        return made if made.dtype == dtype else made.to(dtype)
+
+
+class TorchSession:
+    """Satisfies ``dotnn.plugins.Session``: the state stays on the device."""
+
+    def __init__(self, executor: TorchExecutor) -> None:
+        self._executor = executor
+        self._successors = {after.name: fed.name for fed, after in executor.graph.states()}
+        self._wanted = {fed.name: fed for fed in executor.graph.inputs if fed.role == "state"}
+        self.tensors: dict[str, Tensor] = {}
+        self._former = self.tensors
+
+    def step(self, batch: Arrays) -> Arrays:
+        made = self._executor.compute({**self.tensors, **batch})
+        moved = {name: made.pop(after) for after, name in self._successors.items()}
+        self._former, self.tensors = self.tensors, self.tensors | moved
+        return {name: self._executor.array(name, tensor) for name, tensor in made.items()}
+
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        return self._arrays(self.tensors)
+
+    def former(self) -> dict[str, np.ndarray[Any, Any]]:
+        return self._arrays(self._former)
+
+    def load(self, state: Arrays) -> None:
+        for name, fed in self._wanted.items():
+            if name not in state:
+                raise NotGiven(name=name, type=str(fed.type)).error()
+        self.tensors = {name: self._executor.tensor(fed, state[name]) for name, fed in self._wanted.items()}
+        self._former = self.tensors
+
+    def _arrays(self, tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
+        made = {name: np.array(tensor.to("cpu").numpy(), copy=True) for name, tensor in tensors.items()}
+        words = {name for name, fed in self._wanted.items() if fed.type.dtype == "u64"}
+        return {name: array.view(np.uint64) if name in words else array for name, array in made.items()}
+
+
+def solve(typed: Mapping[str, Type], tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """The named sizes, from the shapes of what was given. Raises ``ProblemError`` where two disagree."""
+    sizes: dict[str, int] = {}
+    for _ in typed:
+        for name, type in typed.items():
+            for dim, given in zip(type.dims, tensors[name].shape, strict=False):
+                unknown = [n for n in names_in(dim) if n not in sizes]
+                if len(unknown) == 1:
+                    rest = measure(dim, {**sizes, unknown[0]: 1})
+                    if rest and given % rest == 0:
+                        sizes[unknown[0]] = given // rest
+    for name, type in typed.items():
+        shape = tuple(tensors[name].shape)
+        if len(shape) != type.rank or any(_wrong(d, n, sizes) for d, n in zip(type.dims, shape, strict=True)):
+            raise SizeDiffers(name=name, type=str(type), given=str(list(shape))).error()
+    return sizes
+
+
+def _wrong(dim: Dim, given: int, sizes: Mapping[str, int]) -> bool:
+    return all(n in sizes for n in names_in(dim)) and measure(dim, sizes) != given
+
+
+def _sized(value: Any, sizes: Mapping[str, int]) -> Any:
+    if isinstance(value, tuple):
+        return tuple(measure(dim, sizes) for dim in value)
+    return measure(value, sizes) if isinstance(value, int | str) else value
+
+
+def _last_use(graph: Graph) -> dict[str, list[str]]:
+    """For each operation the values that nobody needs after it: their memory is free then."""
+    kept = {output.value for output in graph.outputs}
+    last = {name: node.name for node in graph.nodes for name in (*node.inputs, node.name)}
+    ending: dict[str, list[str]] = {}
+    for name, node in last.items():
+        if name not in kept:
+            ending.setdefault(node, []).append(name)
+    return ending
+
+

@@ -1,0 +1,419 @@
+"""Expressions of a definition as Python. Statements, which decide what is a line of its own, are in ``lines.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from dotnn import spec
+from dotnn.elaborate.frame import Frame
+from dotnn.elaborate.library import USER
+from dotnn.elaborate.values import Bound, Interval, Known, Native, Primitive, Shape, Tensor
+from dotnn_torch.problems import NotInThisVersion
+from dotnn_torch.script import text
+from dotnn_torch.script.text import Code, call, infix
+from dotnn_torch.script.trace import is_number, is_tensor
+from dotnn_torch.script.words import Argument, UnspokenError, axes_text, pair, signed, speak
+
+if TYPE_CHECKING:
+    from dotnn_torch.script.book import Book
+
+LEVELS = {"+": text.SUM, "-": text.SUM, "*": text.PRODUCT, "/": text.PRODUCT, "//": text.PRODUCT, "%": text.PRODUCT}
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+FANS = ("fan_in", "fan_out")
+
+
+class Writer:
+    """Writes the expressions of one definition, or of one block, as Python."""
+
+    def __init__(self, book: Book, scope: str, base: str, variable: bool) -> None:
+        self.book = book
+        self.scope = scope
+        self.names: dict[str, Code] = {}
+        self.aliases: dict[str, spec.Expression] = {}
+        """Names that stand for a definition with its settings."""
+        self.base = base
+        """The path of what is written: a text, or the Python variable that holds it."""
+        self.variable = variable
+        self.left = ""
+        self.turns = ""
+        self.draws = False
+
+    # ---- what may differ from one kind of place to another
+
+    def dim(self, word: str) -> Code | None:
+        """The size that a dim's name stands for."""
+        return None
+
+    def column(self, word: str) -> Code | None:
+        """A column of the data by its name."""
+        return None
+
+    def module(self, part: spec.Expression, known: Known) -> Code:
+        """The module that a place makes."""
+        self.refuse(part, "a layer here")
+
+    def rest(self, part: spec.Part) -> str:
+        """The dims that `...` stands for, to be put among others in a tuple."""
+        self.refuse(part, "`...` here")
+
+    # ---- expressions
+
+    def refuse(self, part: spec.Part, what: str) -> NoReturn:
+        raise NotInThisVersion(span=part.span, what=what).error()
+
+    def values(self, part: spec.Part) -> list[Any]:
+        found = self.book.trace.values(part)
+        if not found:
+            self.refuse(part, "what is never computed")
+        return found
+
+    def code(self, part: spec.Expression) -> Code:
+        try:
+            return _RULES[part.kind](self, part) if part.kind in _RULES else self.refuse(part, "this form")
+        except UnspokenError as error:
+            self.refuse(part, str(error))
+
+    def argument(self, part: spec.Expression) -> Argument:
+        return Argument(self.code(part), self.values(part))
+
+    def known(self, part: spec.Part) -> Known | Primitive | Native | Bound | None:
+        """The definition that a part of the text stands for, where it is the same everywhere."""
+        values = self.values(part)
+        first = values[0]
+        same = {id(v.definition) if isinstance(v, Known) else id(v.known.definition) if isinstance(v, Bound) else v.name
+                if isinstance(v, Primitive | Native) else None for v in values}  # fmt: skip
+        return first if len(same) == 1 and isinstance(first, Known | Primitive | Native | Bound) else None
+
+    def place(self) -> str:
+        """The path of the place that is written, as Python: what random numbers are keyed by."""
+        end = ".".join(word for word in (self.turns, self.left) if word)
+        if self.variable:
+            return f'f"{{{self.base}}}.{end}"' if end else self.base
+        whole = ".".join(word for word in (self.base, end) if word)
+        return f'{"f" if "{" in whole else ""}"{whole}"'
+
+    # ---- names and numbers
+
+    def _name(self, part: spec.Name) -> Code:
+        word = part.name
+        if word in self.names:
+            return self.names[word]
+        if word in self.aliases:
+            return self.code(self.aliases[word])
+        found = self.dim(word) or (self.column(word) if self.scope == USER else None)
+        if found:
+            return found
+        if self.scope == USER and word in self.book.trace.program.params:
+            return Code(self.book.param(word))
+        if word == "pi":
+            return Code("math.pi")
+        known = self.known(part)
+        if isinstance(known, Primitive):
+            return Code(f"torch.{known.name}")
+        if isinstance(known, Known) and known.definition.word == "function":
+            alias = self.book.alias(known)
+            return Code(f"torch.{alias}" if alias else self.book.function(known).name)
+        self.refuse(part, f"`{word}` here")
+
+    def _number(self, part: spec.Number) -> Code:
+        return Code(repr(part.value))
+
+    def _truth(self, part: spec.Truth) -> Code:
+        return Code(str(part.value))
+
+    def _text(self, part: spec.Text) -> Code:
+        return Code('"' + part.value.replace("\\", "\\\\").replace('"', '\\"') + '"')
+
+    # ---- arithmetic
+
+    def _binary(self, part: spec.Binary) -> Code:
+        sign, a, b = part.operator, self.argument(part.left), self.argument(part.right)
+        if a.number and b.number:
+            if sign in ("and", "or"):
+                return infix(a.code, sign, b.code, text.OR if sign == "or" else text.AND)
+            if sign == "^":
+                return text.power(a.code, b.code)
+            return self._infix(sign, a.code, b.code)
+        if sign in ("and", "or"):
+            level = text.EITHER if sign == "or" else text.BOTH
+            left, right = pair(a, b)
+            return infix(left, "|" if sign == "or" else "&", right, level)
+        if sign == "@":
+            return infix(a.real, "@", b.real, text.PRODUCT)
+        if sign == "^":
+            return text.power(*pair(Argument(a.real, a.values), Argument(b.real, b.values)))
+        a, b = self._summand(sign, a, b), self._summand(sign, b, a)
+        return self._infix(sign, *pair(a, b))
+
+    def _infix(self, sign: str, left: Code, right: Code) -> Code:
+        if sign in COMPARISONS:
+            return Code(f"{left.at(text.EITHER)} {sign} {right.at(text.EITHER)}", text.COMPARISON)
+        return infix(left, sign, right, LEVELS[sign])
+
+    def _summand(self, sign: str, a: Argument, other: Argument) -> Argument:
+        """Truth values as numbers, where torch would not count with them."""
+        if sign in COMPARISONS or a.dtypes != {"bool"}:
+            return a
+        with_real = other.dtypes == {"f32"} or any(isinstance(v, float) for v in other.values)
+        if sign == "/" or (sign == "*" and with_real):
+            return a
+        return Argument(a.turned("float" if with_real else "long"), a.values)
+
+    def _unary(self, part: spec.Unary) -> Code:
+        x = self.argument(part.operand)
+        if part.operator == "not":
+            if x.number:
+                return Code(f"not {x.code.at(text.NOT)}", text.NOT)
+            return Code(f"~{x.code.at(text.SIGN)}", text.SIGN)
+        return signed(x.turned("long") if x.dtypes == {"bool"} else x.code)
+
+    def _choose(self, part: spec.Choose) -> Code:
+        decided = {v for v in self.values(part.condition) if isinstance(v, bool)}
+        if len(decided) == 1:
+            return self.code(part.then if decided.pop() else part.otherwise)
+        condition = self.argument(part.condition)
+        then, otherwise = self.argument(part.then), self.argument(part.otherwise)
+        if condition.number:
+            words = f"{then.code.at(text.OR)} if {condition.code.at(text.OR)} else {otherwise.code.text}"
+            return Code(words, text.EXPRESSION)
+        widest = max((condition, then, otherwise), key=lambda a: max((t.rank for t in a.tensors), default=-1))
+        aligned = [a.code if a is widest or not a.tensors else pair(widest, a)[1] for a in (condition, then, otherwise)]
+        return call("torch.where", *(a.text for a in aligned))
+
+    # ---- brackets
+
+    def shape(self, items: Sequence[spec.Expression]) -> Code:
+        """Dims as a tuple."""
+        texts = []
+        for item in items:
+            if isinstance(item, spec.Rest):
+                texts.append(self.rest(item))
+            elif isinstance(item, spec.Name) and all(isinstance(v, Shape) for v in self.values(item)):
+                texts.append(f"*{self.code(item).text}")
+            else:
+                texts.append(self.code(item).text)
+        if len(texts) == 1 and texts[0].startswith("*"):
+            return Code(texts[0][1:])
+        return Code(text.several(texts))
+
+    def _list(self, part: spec.List) -> Code:
+        return self.shape([item.value for item in part.items])
+
+    def _index(self, part: spec.Index) -> Code:
+        known = self.known(part.value)
+        if isinstance(known, Known | Bound):
+            return self.shaped(part.value, self.shape(part.items))
+        items = []
+        for item in part.items:
+            if isinstance(item, spec.Rest):
+                items.append("...")
+            elif isinstance(item, spec.Range):
+                first, last = self.code(item.start).text, self.code(item.stop).text
+                items.append(text.stretch("" if first == "0" else first, last))
+            else:
+                found = self.argument(item)
+                if any(isinstance(v, Interval) for v in found.values):
+                    self.refuse(item, "a range with a name")
+                items.append(found.turned("long").text if found.tensors and found.dtypes != {"i64"} else found.code.text)
+        return Code(f"{self.code(part.value).at(text.ATOM)}[{', '.join(items)}]")
+
+    def _member(self, part: spec.Member) -> Code:
+        return Code(f"{self.code(part.value).at(text.ATOM)}.mT")
+
+    # ---- calls
+
+    def _chain(self, part: spec.Chain) -> Code:
+        flow = self.argument(part.start)
+        for stage in part.stages:
+            flow = Argument(self.stage(flow, stage, part), self.values(stage))
+        return flow.code
+
+    def stage(self, flow: Argument, stage: spec.Stage, chain: spec.Chain) -> Code:
+        """What a stage makes of what flows into it."""
+        written = stage.call
+        if isinstance(written, spec.Call):
+            callee = self.known(written.function)
+            if isinstance(callee, Known) and callee.curried and callee.definition.word == "layer":
+                return self.layer(written, callee, [flow])
+            if callee is not None:
+                return self.apply(written.function, callee, [flow], written.arguments)
+            self.refuse(written, "what is another thing in each place")
+        callee = self.known(written) if not self.book.trace.bound(written) else self._first(written)
+        if isinstance(callee, Known) and callee.curried and callee.definition.word == "layer":
+            return self.layer(written, callee, [flow])
+        return self.apply(written, callee, [flow], ())
+
+    def _first(self, part: spec.Part) -> Any:
+        """The definition of a layer that stands in a chain without brackets; a name of one that is shared."""
+        return self.book.trace.values(part)[0]
+
+    def layer(self, part: spec.Expression, known: Known, given: list[Argument]) -> Code:
+        module = self.module(part, known)
+        inputs = known.definition.inputs
+        return call(module.text, *(self.accepted(a, p).text for a, p in zip(given, inputs, strict=False)))
+
+    def accepted(self, given: Argument, parameter: spec.Parameter) -> Code:
+        """An argument in the type that the signature asks for."""
+        wanted = parameter.type
+        return given.real if wanted is not None and wanted.dims is not None and wanted.word is None else given.code
+
+    def _call(self, part: spec.Call) -> Code:
+        made = self.known(part)
+        if isinstance(made, Bound):
+            if made.instance is not None:
+                return self.module(part, made.known)
+            return self.reference(part)
+        return self.apply(part.function, self.known(part.function), [], part.arguments)
+
+    def apply(self, callee: spec.Expression, known: Any, flow: list[Argument], given: Sequence[spec.Argument]) -> Code:
+        """`callee(flow, given)`."""
+        match known:
+            case Primitive(name):
+                return self._primitive(name, callee, flow, given)
+            case Native(name):
+                return self.native(name, callee, flow, given)
+            case Bound(bound, _, instance) if instance is not None:
+                arguments = [*flow, *(self.argument(a.value) for a in given)]
+                if isinstance(callee, spec.Call):
+                    return self.layer(callee, bound, arguments)
+                inputs = bound.definition.inputs
+                texts = [self.accepted(a, p).text for a, p in zip(arguments, inputs, strict=False)]
+                return call(self.code(callee).text, *texts)
+            case Bound(bound):
+                named = {a.name: self.argument(a.value) for a in given if a.name}
+                return self.bound(callee, [*flow, *(self.argument(a.value) for a in given if not a.name)], named)
+            case Known() if known.definition.word == "function" and not known.curried:
+                alias = self.book.alias(known)
+                if alias:
+                    return self._primitive(alias, callee, flow, given)
+                return self._function(known, flow, given)
+            case Known() if known.definition.word == "net":
+                return self.net(callee, known, [*flow, *(self.argument(a.value) for a in given)])
+        if callee.kind == "name" and callee.name in self.names:  # a setting that is another function in each place
+            texts = [*(a.code.text for a in flow), *(self.keyword(a) for a in given)]
+            return call(self.names[callee.name].text, *texts)
+        self.refuse(callee, "this call")
+
+    def net(self, part: spec.Expression, known: Known, given: list[Argument]) -> Code:
+        self.refuse(part, "a net here")
+
+    def native(self, name: str, part: spec.Expression, flow: list[Argument], given: Sequence[spec.Argument]) -> Code:
+        self.refuse(part, f"`{name}` here")
+
+    def keyword(self, argument: spec.Argument) -> str:
+        value = self.code(argument.value).text
+        return f"{text.free(argument.name)}={value}" if argument.name else value
+
+    def _primitive(self, name: str, at: spec.Part, flow: list[Argument], given: Sequence[spec.Argument]) -> Code:
+        arguments = [*flow, *(self.argument(a.value) for a in given if not a.name)]
+        if name == "random":
+            self.draws = True
+            bits = next((self.code(a.value).text for a in given if a.name == "bits"), "")
+            self.book.random(bits or "24")
+            shape = arguments[0].code
+            size = shape.text if all(isinstance(v, Shape) for v in arguments[0].values) else text.several([shape.text])
+            return call("random", size, self.place(), f"bits={bits}" if bits else "")
+        settings: dict[str, Any] = {}
+        for a in given:
+            if a.name == "over":
+                settings["over"] = self._over(a, arguments[0])
+            elif a.name:
+                settings[a.name] = self.code(a.value)
+        return speak(name, arguments, settings)
+
+    def _over(self, argument: spec.Argument, first: Argument) -> tuple[int, ...]:
+        """The dims that `over` names, counted from the last."""
+        items = argument.value.items if isinstance(argument.value, spec.Several) else (argument.value,)
+        axes: list[int] = []
+        for item in items:
+            if isinstance(item, spec.Name) and item.name not in self.names:
+                found = {t.labels.index(item.name) - t.rank for t in first.tensors if item.name in t.labels}
+            else:
+                found = set()
+                for value in self.values(item):
+                    found |= set(value) if isinstance(value, tuple) else {value}
+            if len(found) != 1:
+                self.refuse(argument, "a dim that is another one in each place")
+            axes.append(int(found.pop()))
+        return tuple(axes)
+
+    def _function(self, known: Known, flow: list[Argument], given: Sequence[spec.Argument]) -> Code:
+        made = self.book.function(known)
+        texts: list[str] = []
+        inputs = known.definition.inputs
+        positional = [*flow, *(self.argument(a.value) for a in given if not a.name)]
+        texts = [self.accepted(a, p).text for a, p in zip(positional, inputs, strict=False)]
+        types = {p.name: p for p in inputs}
+        for a in given:
+            if a.name == "over":
+                texts.append(f"over={axes_text(self._over(a, positional[0]))}")
+            elif a.name:
+                texts.append(f"{text.free(a.name)}={self.accepted(self.argument(a.value), types[a.name]).text}")
+        if made.draws:
+            self.draws = True
+            texts.append(f"at={self.place()}")
+        return call(made.name, *texts)
+
+    # ---- functions with two lists
+
+    def bound(self, callee: spec.Expression, given: list[Argument], named: dict[str, Argument]) -> Code:
+        """`f(settings)(given)`."""
+        known, settings = self.settled(callee)
+        made = self.book.function(known)
+        inputs = {p.name: a for p, a in zip(known.definition.inputs, given, strict=False)} | named
+        texts = [inputs[name].code.text for name in made.inputs if name in inputs]
+        return self._called(made, texts, settings)
+
+    def shaped(self, callee: spec.Expression, shape: Code) -> Code:
+        """`f(settings)[shape]`."""
+        if callee.kind == "name" and callee.name in self.names:  # a setting that is another function in each place
+            self.draws = True
+            return call(self.names[callee.name].text, shape.text, self.place())
+        known, settings = self.settled(callee)
+        return self._called(self.book.function(known), [shape.text], settings)
+
+    def _called(self, made: Any, inputs: list[str], settings: Sequence[spec.Argument]) -> Code:
+        self.draws = self.draws or made.draws
+        at = [f"at={self.place()}"] if made.draws else []
+        return call(made.name, *inputs, *(self.keyword(a) for a in settings), *at)
+
+    def settled(self, callee: spec.Expression) -> tuple[Known, Sequence[spec.Argument]]:
+        """The definition behind `f(settings)`, `f` or a name for one of them, and the settings as written."""
+        if callee.kind == "name" and callee.name in self.aliases:
+            return self.settled(self.aliases[callee.name])
+        known = self.known(callee)
+        if isinstance(known, Bound) and known.instance is None and isinstance(callee, spec.Call):
+            return known.known, callee.arguments
+        if isinstance(known, Known) and known.definition.word == "function":
+            return known, ()
+        if isinstance(known, Bound) and known.instance is None and not known.settings:
+            return known.known, ()
+        self.refuse(callee, "this function, whose settings come from elsewhere,")
+
+    def reference(self, part: spec.Expression) -> Code:
+        """A function with its settings, as something to hand on: called with a shape and a place."""
+        known, settings = self.settled(part)
+        made = self.book.function(known)
+        words = [self.keyword(a) for a in settings]
+        if made.draws and not words:
+            return Code(made.name)
+        at = ["at=at"] if made.draws else []
+        return Code(f"lambda shape, at: {call(made.name, 'shape', *words, *at).text}", text.EXPRESSION)
+
+
+_RULES: dict[str, Callable[[Writer, Any], Code]] = {
+    "name": Writer._name,
+    "number": Writer._number,
+    "truth": Writer._truth,
+    "text": Writer._text,
+    "binary": Writer._binary,
+    "unary": Writer._unary,
+    "choose": Writer._choose,
+    "list": Writer._list,
+    "index": Writer._index,
+    "member": Writer._member,
+    "chain": Writer._chain,
+    "call": Writer._call,
+}
+

@@ -1,0 +1,150 @@
+"""What each part of a spec's text stands for: found by building the net once, with somebody watching."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dotnn.build import Builder
+from dotnn.columns import DataBlock, no_fit
+from dotnn.elaborate.expressions import WATCH
+from dotnn.elaborate.frame import Frame
+from dotnn.elaborate.values import Bound, Size, Tensor
+from dotnn.plan import choose
+from dotnn.program import Program, RawColumn
+from dotnn.read.text import read_parts
+from dotnn.spec import ColumnOf, Data, Definition, Part, Spec, Train
+from dotnn.update import slots
+from dotnn_grammar.source import Source
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One value that a part of the text stood for, and where."""
+
+    frame: Frame
+    turns: str
+    value: Any
+    training: bool
+
+
+@dataclass
+class Trace:
+    """Everything that was seen."""
+
+    spec: Spec
+    train: Train
+    data: Data
+    program: Program
+    facts: dict[int, list[Fact]] = field(default_factory=dict)
+    """By the identity of the part."""
+    frames: dict[int, dict[str, Frame]] = field(default_factory=dict)
+    """By the identity of a definition: of each path where it was built a frame."""
+    settings: dict[int, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    """By the identity of a definition and the path: the settings that it had there."""
+    columns: tuple[str, ...] = ()
+    """Those of the data block that are read."""
+    results: tuple[str, ...] = ()
+    """What the net's results are called."""
+    builder: Any = None
+    _watched: list[Any] = field(default_factory=list)
+    """Keeps what was seen alive, so that an identity stays its own."""
+
+    def of(self, part: Part) -> list[Fact]:
+        return self.facts.get(id(part), [])
+
+    def values(self, part: Part) -> list[Any]:
+        return [fact.value for fact in self.of(part)]
+
+    def bound(self, part: Part) -> list[Fact]:
+        """The instances that a part of the text made."""
+        return [f for f in self.of(part) if isinstance(f.value, Bound) and f.value.instance is not None]
+
+    def paths(self, definition: Definition) -> list[str]:
+        return list(self.frames.get(id(definition), {}))
+
+    def watch(self, frame: Frame, part: Part, value: Any) -> None:
+        self._watched.append(part)
+        self.facts.setdefault(id(part), []).append(Fact(frame, frame.turns, value, frame.machine.training))
+        if frame.known is not None:
+            definition = frame.known.definition
+            path = frame.instance.path if frame.instance else frame.path
+            self.frames.setdefault(id(definition), {}).setdefault(path, frame)
+            given = self.settings.setdefault(id(definition), {})
+            if path not in given:
+                names = {p.name for p in definition.settings or ()}
+                given[path] = {n: v for n, v in frame.names.items() if n in names}
+        if isinstance(value, Bound) and value.instance is not None:
+            self.settings.setdefault(id(value.known.definition), {})[value.instance.path] = dict(value.settings)
+
+
+class _Table:
+    """Answers for a table that is not here, by what the program knows of its columns."""
+
+    def __init__(self, inputs: tuple[RawColumn, ...]) -> None:
+        self.inputs = inputs
+
+    def find(self, first: str, last: str | None) -> RawColumn:
+        fits = [r for r in self.inputs if r.columns[0] == first and (last is None or r.columns[-1] == last)]
+        return next(r for r in fits if bool(r.dims) == (last is not None))
+
+    def resolve(self, written: ColumnOf) -> tuple[str, ...]:
+        return self.find(written.first, written.last).columns
+
+
+class _Block(DataBlock):
+    """A data block whose table is not here."""
+
+    def __init__(self, data: Data, inputs: tuple[RawColumn, ...]) -> None:
+        self.data, self.folder, self.table = data, Path(), _Table(inputs)  # type: ignore[assignment]
+        self.columns = {column.name: column for column in data.columns}
+
+    def classes(self, name: str, span: Any) -> tuple[str, ...]:
+        return next(r.classes for r in self.table.inputs if r.classes and r.columns == (name,))  # type: ignore[attr-defined,no-any-return]
+
+
+@contextmanager
+def watching(watch: Callable[[Frame, Part, Any], None]) -> Iterator[None]:
+    token = WATCH.set(watch)
+    try:
+        yield
+    finally:
+        WATCH.reset(token)
+
+
+def trace(program: Program, source: str) -> Trace:
+    """The program's spec, built again while watched. Raises ``ProblemError``."""
+    parts = read_parts(Source(name=program.spec, text=source))
+    spec = getattr(parts, "spec", parts)
+    train = choose(spec.trains, program.name, "train block", None, spec.file)
+    data = choose(spec.data, train.data, "data block", train, spec.file)
+    found = Trace(spec, train, data, program)
+    found.builder = builder = Builder(spec, train, _Block(data, program.inputs), dict(program.params), no_fit)
+    with np.errstate(all="ignore"), watching(found.watch):
+        init = builder.init()
+        slots(init.machine, train, init.machine.weights)
+        evaluation = builder.evaluation()
+    found.columns = tuple(c for c in evaluation.columns.block.columns if c in {**init.columns.made, **evaluation.columns.made})
+    found.results = tuple(evaluation.outputs)
+    return found
+
+
+# ---- what values have in common
+
+
+def is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor) and not is_clock(value)
+
+
+def is_clock(value: Any) -> bool:
+    """A single number in double precision, computed from `step`: a plain number of Python."""
+    return isinstance(value, Tensor) and value.value.dtype == "f64" and value.rank == 0
+
+
+def is_number(value: Any) -> bool:
+    return is_clock(value) or isinstance(value, bool | int | float | Size)

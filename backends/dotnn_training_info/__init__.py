@@ -1,0 +1,1 @@
+"""The training-info backend: the net and how it is trained as one standard ONNX file."""

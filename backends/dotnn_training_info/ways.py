@@ -1,0 +1,35 @@
+"""Where this dialect spells an operation otherwise than the ONNX backend: both are ONNX, and ONNX's own evaluator
+computes this one rightly (seen with onnx 1.23).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dotnn.graph import Node
+from dotnn_onnx.fuse import Spelt
+from dotnn_onnx.spelling.index import place_of
+from dotnn_onnx.writer import Writer
+
+Way = Callable[[Writer, Node], object]
+
+
+def own_way(node: Node) -> Spelt | None:
+    way = WAYS.get(node.op)
+    return None if way is None else Spelt(node.inputs, lambda w: way(w, node))
+
+
+def log_softmax(w: Writer, node: Node) -> None:
+    """The evaluator takes the logarithm of the softmax, which is -inf where that is too small for single precision."""
+    (x,) = node.inputs
+    w.emit("Sub", w[x], w.emit("ReduceLogSumExp", w[x], w.numbers([-1]), keepdims=1), to=node.name)
+
+
+def pick(w: Writer, node: Node) -> None:
+    """The evaluator's GatherElements knows neither an axis counted from the end nor more than 32 places."""
+    x, index = node.inputs
+    column = w.emit("Unsqueeze", place_of(w, index), w.numbers([-1]))
+    w.emit("GatherND", w[x], column, to=node.name, batch_dims=node.type.rank or None)
+
+
+WAYS: dict[str, Way] = {"log_softmax": log_softmax, "pick": pick}

@@ -1,0 +1,95 @@
+"""`nn eval`: the figures of a trained net, on the rows of its spec or on others."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dotnn.program import Program
+    from dotnn.training.evaluate import Measured
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+
+
+def eval(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="SPLIT | FILE", help="A part of its data, or a table with answers.", show_default="all"),
+    ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the spec lies now, if it has moved: tables are found from there."),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Where to compute: auto, cpu, cuda.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, metavar="N", help="Threads.", show_default="one a core")
+    ] = None,
+    backend: Annotated[str, typer.Option(metavar="NAME", help="What runs the net: onnx, reference.")] = "onnx",
+    format: Annotated[Format, typer.Option(help="A table for people, or one JSON object.")] = Format.text,
+) -> int:
+    """Measure a trained net: loss, error and metrics of whole splits, or of a table of your own."""
+    import json
+
+    from dotnn import plugins
+    from dotnn.commands import desk
+    from dotnn.training.evaluate import chosen, dataset_of, labelled_rows, measure
+    from dotnn.training.run import plain, read_program, read_weights
+    from dotnn.training.started import read_started
+    from dotnn_grammar.problems import ProblemError
+
+    program, state = read_program(run), read_weights(run)
+    notes: list[str] = []
+    if on is not None and on not in ("train", "val", "test") and Path(on).exists():
+        rows = {on: labelled_rows(Path(on), program)}
+    else:
+        began = read_started(run)
+        folder = (spec or Path(began.spec)).parent
+        try:
+            dataset, _ = dataset_of(run, program, folder)
+        except ProblemError:
+            if spec is None and not Path(began.spec).exists():
+                raise desk.SpecGone(run=str(run), spec=began.spec).error() from None
+            raise
+        rows = chosen(dataset, on)
+        if dataset.fingerprint != began.facts.data:
+            notes.append(
+                "note: the tables have changed since this run learned from them; its parts may hold other rows"
+            )
+    found = measure(program, state, rows, plugins.backend(backend), desk.options(device, threads))
+    for note in notes:
+        desk.say(note)
+    if format is Format.json:
+        print(
+            json.dumps({"run": str(run), **{n: {"rows": m.rows, **(plain(m.figures) or {})} for n, m in found.items()}})
+        )
+        return 0
+    for line in table(program, found):
+        print(line)
+    return 0
+
+
+def table(program: Program, found: Mapping[str, Measured]) -> list[str]:
+    """The figures in columns, one line a split."""
+    from dotnn.training.display import is_share, shown
+
+    names = list(next(iter(found.values())).figures)
+    heads = ["", "rows", *names]
+    body: list[list[Any]] = [
+        [split, f"{m.rows:,}", *(shown(m.figures[n], is_share(program, n)) for n in names)]
+        for split, m in found.items()
+    ]
+    widths = [max(len(line[i]) for line in [heads, *body]) for i in range(len(heads))]
+    return [
+        f"{line[0]:<{widths[0]}}  " + "  ".join(f"{c:>{w}}" for c, w in zip(line[1:], widths[1:], strict=True))
+        for line in [heads, *body]
+    ]

@@ -1,0 +1,174 @@
+"""`nn runs`: a table of runs with their settings and results; two of them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dotnn.training.records import Record
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+
+
+def runs(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FOLDER] | compare RUN RUN", help="The folder of the runs (runs), or two to compare."),
+    ] = None,
+    format: Annotated[Format, typer.Option(help="A table for people, or one JSON object a line.")] = Format.text,
+) -> int:
+    """List runs with their settings and results, the newest last; or compare two."""
+    import json
+
+    from dotnn.training.records import records
+
+    given = list(words or [])
+    if given[:1] == ["compare"]:
+        if len(given) != 3:
+            raise typer.BadParameter("name two runs: nn runs compare RUN RUN")
+        return compare(Path(given[1]), Path(given[2]), format is Format.json)
+    if len(given) > 1:
+        raise typer.BadParameter("name one folder, or two runs after `compare`")
+    found = records(Path(given[0] if given else "runs"))
+    if format is Format.json:
+        for record in found:
+            print(json.dumps(facts(record)))
+        return 0
+    for line in overview(found):
+        print(line)
+    return 0
+
+
+def facts(record: Record) -> dict[str, Any]:
+    """A run for programs."""
+    return {
+        "run": str(record.folder),
+        "state": record.state,
+        "reason": record.reason,
+        "name": record.name,
+        "spec": record.spec,
+        "settings": record.settings(),
+        "parameters": record.parameters,
+        "epochs": record.epochs,
+        "steps": record.steps,
+        "seconds": record.seconds,
+        **(record.figures or {}),
+    }
+
+
+def overview(found: Sequence[Record]) -> list[str]:
+    """One line a run: how it ended, what was set, the figures of its most telling split."""
+    from dotnn.training.records import figure_names
+    from dotnn.training.rules import many
+
+    names = [
+        n
+        for n in figure_names(found)
+        if any((r.figures or {}).get(r.best_split(), {}).get(n) is not None for r in found)
+    ]
+    varied = _varied(found)
+    heads = ["run", "state", "epochs", "numbers", *varied, "on", *names]
+    lines = [heads]
+    for record in found:
+        split = record.best_split()
+        own = (record.figures or {}).get(split) or {}
+        settings = record.settings()
+        lines.append(
+            [
+                str(record.folder),
+                record.state,
+                f"{record.epochs:,}",
+                f"{record.parameters:,}",
+                *(_plain(settings.get(name)) for name in varied),
+                split if own else "-",
+                *(_figure(record, name, own.get(name)) for name in names),
+            ]
+        )
+    told = columns(lines)
+    waiting = [r for r in found if r.state in ("unfinished", "interrupted")]
+    if waiting:
+        told += ["", f"{many(len(waiting), 'run')} can go on: nn resume {waiting[-1].folder}"]
+    return told
+
+
+def _varied(found: Sequence[Record]) -> list[str]:
+    """The params, and the other settings in which these runs differ: what a table needs to show."""
+    params = list(dict.fromkeys(name for r in found for name in r.params or ()))
+    told = [*params, "seed"]
+    for name in ("batch", "backend", "device"):
+        if len({str(r.settings().get(name)) for r in found if r.plan}) > 1:
+            told.append(name)
+    return told
+
+
+def compare(one: Path, other: Path, as_json: bool) -> int:
+    """Two runs side by side: what was set otherwise, what the specs say otherwise, and the figures."""
+    import json
+
+    from dotnn.training.problems import NotARun
+    from dotnn.training.records import changed_settings, changed_spec, figure_names, read_record
+    from dotnn.training.run import PROGRAM
+
+    found: list[Record] = []
+    for path in (one, other):
+        record = read_record(path)
+        if record is None:
+            raise NotARun(path=str(path), missing=PROGRAM).error()
+        found.append(record)
+    a, b = found
+    settings, spec = changed_settings(a, b), changed_spec(a, b)
+    if as_json:
+        changed = {name: [x, y] for name, x, y in settings}
+        print(json.dumps({"runs": [facts(a), facts(b)], "settings": changed, "spec": spec.splitlines()}))
+        return 0
+    lines = [["", str(one), str(other)], ["state", a.state, b.state]]
+    lines += [["epochs", f"{a.epochs:,}", f"{b.epochs:,}"], ["seconds", f"{a.seconds:.1f}", f"{b.seconds:.1f}"]]
+    for split in ("train", "val", "test"):
+        parts = [(r.figures or {}).get(split) or {} for r in found]
+        for name in figure_names(found):
+            cells = [_figure(r, name, part.get(name)) for r, part in zip(found, parts, strict=True)]
+            if cells != ["-", "-"]:
+                lines.append([f"{split} {name}", *cells])
+    for line in columns(lines):
+        print(line)
+    print()
+    if settings:
+        print("Set otherwise")
+        for line in columns([[f"  {name}", _plain(x), _plain(y)] for name, x, y in settings]):
+            print(line)
+    else:
+        print("Everything is set alike.")
+    print("\nThe specs differ\n" + spec if spec else "The specs say the same.")
+    return 0
+
+
+def _figure(record: Record, name: str, value: float | None) -> str:
+    from dotnn.training.display import reads_as_share, shown
+
+    return shown(value, reads_as_share((record.texts or {}).get(name, "")))
+
+
+def _plain(value: Any) -> str:
+    """A setting for a table: on one line."""
+    if isinstance(value, Mapping):
+        return " ".join(f"{k}:{v}" for k, v in value.items())
+    text = "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def columns(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of cells as a table: the first column and words to the left, what looks like a number to the right."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    right = [i > 0 and all(line[i][:1] in "-0123456789" for line in lines[1:]) for i in range(len(widths))]
+    return [
+        "  ".join(f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in zip(line, widths, right, strict=True)).rstrip()
+        for line in lines
+    ]

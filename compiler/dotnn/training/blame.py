@@ -1,0 +1,160 @@
+"""Which operation went wrong first, when the numbers run away: one step is computed again, value by value.
+
+The step is a pure function of the state before it and its batch, so it can be repeated as often as one likes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dotnn.graph import Graph, Node, measure, names_in
+from dotnn.plugins import Arrays, Inspecting, backends
+from dotnn_grammar.problems import Problem, ProblemError
+from dotnn_grammar.source import Span
+
+Array = np.ndarray[Any, Any]
+
+MOST = 2**28
+"""Numbers in all values of one step: above, it is not computed again."""
+
+
+class Diverged(Problem):
+    code = "T001"
+    title = "the numbers ran away: step {step:,}, in epoch {epoch:,}, gave {value}"
+    label = "{first}"
+    help = (
+        "{cause}{kept}; a smaller learning rate, a `clip norm 1.0` line, or data between about -1 and 1 "
+        "(`standardise`) is what helps most often"
+    )
+    step: int
+    epoch: int
+    value: str
+    kept: str
+    first: str = ""
+    """The operation where it began, in words."""
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """Where numbers stopped being finite."""
+
+    words: str
+    """`log` of Net.share gave the first number that is none"""
+    cause: str
+    """it was given numbers from -0.2 to 3.1, and only those above 0 have a logarithm"""
+    span: Span | None
+
+
+def diverged(
+    graph: Graph, feeds: Arrays | None, step: int, epoch: int, kept_epoch: int, loss: float | None
+) -> Diverged:
+    """The problem of a step that gave no finite numbers. feeds: state and batch of that step, where still known."""
+    found = blame(graph, feeds) if feeds is not None else None
+    return Diverged(
+        span=found.span if found else None,
+        step=step,
+        epoch=epoch,
+        value="something that is no number" if loss is None else _said(loss),
+        kept=f"the weights of epoch {kept_epoch:,} are kept" if kept_epoch else "the first weights are kept",
+        first=found.words if found else "",
+        cause=f"{found.words}: {found.cause}; " if found else "",
+    )
+
+
+def _said(loss: float) -> str:
+    if math.isnan(loss):
+        return "a loss that is no number (nan)"
+    return "an endless loss" if math.isinf(loss) else "weights that are no numbers any more"
+
+
+def blame(graph: Graph, feeds: Arrays) -> First | None:
+    """The first operation whose result is not finite although what it was given is; None where none is found."""
+    inspector = next((b for b in backends().values() if isinstance(b, Inspecting)), None)
+    if inspector is None or _size(graph, feeds) > MOST:
+        return None
+    try:
+        values = inspector.values(graph, feeds)
+    except (ProblemError, MemoryError):
+        return None
+    bad = {name for name, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()}
+    led = _led_to(graph, bad)
+    for fed in graph.inputs:
+        if fed.name in led:
+            return _given(fed.name, fed.role, values[fed.name], str(fed.at or ""))
+    constant = {node.name for node in graph.nodes if not node.inputs}
+    for node in graph.nodes:
+        if node.name in led - constant and not (bad & set(node.inputs)) - constant:
+            return _first(node, values)
+    return None
+
+
+def _size(graph: Graph, feeds: Arrays) -> int:
+    """How many numbers all values of a step are, about."""
+    sizes: dict[str, int] = {}
+    for fed in graph.inputs:
+        for dim, length in zip(fed.type.dims, np.shape(feeds.get(fed.name, ())), strict=False):
+            if isinstance(dim, str) and names_in(dim) == [dim]:
+                sizes[dim] = length
+    total = 0
+    for node in graph.nodes:
+        try:
+            total += measure(node.type.size, sizes)
+        except KeyError:
+            continue
+    return total
+
+
+def _led_to(graph: Graph, bad: set[str]) -> set[str]:
+    """The values through which what is wrong reached an output."""
+    led = {output.value for output in graph.outputs} & bad
+    for node in reversed(graph.nodes):
+        if node.name in led:
+            led |= set(node.inputs) & bad
+    return led
+
+
+def _given(name: str, role: str, value: Array, at: str) -> First:
+    what = "is no number" if np.isnan(value).any() else "is endless"
+    if role == "state":
+        return First(f"`{name}`{' at ' + at if at else ''} was the first to go wrong", f"a number in it {what}", None)
+    row = int(np.argwhere(~np.isfinite(value))[0][0]) + 1 if value.ndim else 1
+    return First(f"the data `{name}` was the first to go wrong", f"in row {row} of the batch a number {what}", None)
+
+
+def _first(node: Node, values: Mapping[str, Array]) -> First:
+    result = values[node.name]
+    gave = "a number that is none (nan)" if np.isnan(result).any() else "an endless number"
+    at = node.at
+    part = f" of {at.part}" if at and at.part else ""
+    where = f", {at.file}:{at.line}," if at else ""
+    span = Span(file=at.file, line=at.line, column=1, end_line=at.line, end_column=1) if at else None
+    return First(f"`{node.op}`{part}{where} was the first to give {gave}", _why(node, values), span)
+
+
+def _why(node: Node, values: Mapping[str, Array]) -> str:
+    given = [values[name] for name in node.inputs if values[name].size]
+    if not given:
+        return "nothing was given to it"
+    low, high = float(np.min(given[0])), float(np.max(given[0]))
+    largest = f"the largest number of {node.type.dtype} is {_largest(node):.2g}"
+    match node.op:
+        case "log" if low <= 0:
+            return f"it was given numbers from {low:.4g} to {high:.4g}, and only those above 0 have a logarithm"
+        case "sqrt" if low < 0:
+            return f"it was given numbers from {low:.4g} to {high:.4g}, and only those from 0 on have a square root"
+        case "exp":
+            return f"it was given numbers up to {high:.4g}, and {largest}"
+        case "div" if len(given) > 1 and bool((given[1] == 0).any()):
+            return f"it divided numbers from {low:.4g} to {high:.4g} by 0"
+    ranges = " and ".join(f"from {float(np.min(x)):.4g} to {float(np.max(x)):.4g}" for x in given)
+    return f"it was given numbers {ranges}, and {largest}"
+
+
+def _largest(node: Node) -> float:
+    return {"f16": 65504.0, "f64": 1.7976931348623157e308}.get(node.type.dtype, 3.4028234663852886e38)

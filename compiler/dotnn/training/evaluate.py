@@ -1,0 +1,109 @@
+"""The figures of a run's weights, on the splits of its data or on a table that somebody gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dotnn.data import Dataset, Rows, load, read_rows
+from dotnn.plugins import Arrays, Backend, Options
+from dotnn.program import Program
+from dotnn.read import read_text
+from dotnn.training.figures import Tally
+from dotnn.training.measure import columns, evaluation_batch
+from dotnn.training.problems import BrokenRun, NotARun, reason_of
+from dotnn.training.run import SPEC
+from dotnn_grammar.problems import Problem, perhaps
+from dotnn_grammar.source import Source
+
+
+class NoSuchSplit(Problem):
+    code = "T042"
+    title = "`{name}` is neither a part of the data nor a file"
+    help = "{near}"
+    name: str
+    near: str
+
+
+class NothingToMeasure(Problem):
+    code = "T043"
+    title = "`{file}` has no rows"
+    help = "give a table with the columns that the spec names, the right answers among them, and a row or more"
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The figures of some rows."""
+
+    rows: int
+    figures: Mapping[str, float]
+
+
+def dataset_of(run: Path, program: Program, folder: Path) -> tuple[Dataset, Mapping[str, Source]]:
+    """The rows that a run learned from, by the spec that it keeps; tables lie below ``folder``.
+
+    Gives the texts of that spec as well, for messages. Raises ``ProblemError``.
+    """
+    path = run / SPEC
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotARun(path=str(run), missing=SPEC).error() from None
+    except (OSError, ValueError) as error:
+        why = reason_of(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BrokenRun(path=str(path), reason=why).error() from None
+    source = Source(name=str(path), text=text)
+    spec = read_text(source)
+    data = next((block for block in spec.data if block.name == program.data), None)
+    if data is None:
+        raise BrokenRun(path=str(path), reason=f"it has no data called `{program.data}`").error()
+    raws = program.inputs
+    stratify = data.split.stratify if data.split and any(raw.name == data.split.stratify for raw in raws) else None
+    spans = {column.name: column.span for column in data.columns}
+    return load(data, raws, spans, folder, stratify), {source.name: source}
+
+
+def labelled_rows(file: Path, program: Program) -> Rows:
+    """The rows of a table with the right answers. Raises ``ProblemError``."""
+    everything = [raw.model_copy(update={"role": "data"}) for raw in program.inputs]
+    arrays = read_rows(file, everything)
+    count = max((len(array) for array in arrays.values()), default=0)
+    if not count:
+        raise NothingToMeasure(file=str(file)).error()
+    return Rows(count, arrays)
+
+
+def measure(
+    program: Program, state: Arrays, rows: Mapping[str, Rows], backend: Backend, options: Options
+) -> dict[str, Measured]:
+    """The exact figures of each of these, with these weights. Raises ``ProblemError``."""
+    graph = program.graphs["eval"]
+    executor = backend.start(backend.lower(graph, options), options)
+    weights = {fed.name: state[fed.name] for fed in graph.inputs if fed.role == "state"}
+    wanted, size = columns(graph), evaluation_batch(graph, program.plan.batch)
+    found: dict[str, Measured] = {}
+    for name, part in rows.items():
+        tally = Tally(program, graph)
+        for first in range(0, part.count, size):
+            batch: dict[str, np.ndarray[Any, Any]] = {n: part.arrays[n][first : first + size] for n in wanted}
+            tally.add(executor.run({**weights, **batch}))
+        found[name] = Measured(part.count, tally.figures())
+    return found
+
+
+def chosen(dataset: Dataset, on: str | None) -> dict[str, Rows]:
+    """The split of that name, or all of them: train, val, test first. Raises ``ProblemError``."""
+    usual: tuple[str, ...] = ("train", "val", "test")
+    order = [name for name in usual if name in dataset.splits]
+    order += [name for name in dataset.splits if name not in order]
+    if on is None:
+        return {name: dataset.splits[name] for name in order}
+    if on not in dataset.splits:
+        near = perhaps(on, order, f"the parts of its data are: {', '.join(order)}; a table ends in .csv or .tsv")
+        raise NoSuchSplit(name=on, near=near).error()
+    return {on: dataset.splits[on]}
