@@ -242,7 +242,7 @@ def _accumulated(around: _Around, weight: str, after: str) -> Step | None:
         return None
     for below in taken.powers:
         spread = _spread(around, weight, below)
-        if spread is None:
+        if spread is None or not (spread.share == spread.part == 1.0):
             continue
         rest = taken.times(around.product(spread.gradient), -1).times(Product(1.0, {below: 1}))
         rate = around.rate(rest, weight)

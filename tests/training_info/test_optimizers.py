@@ -73,11 +73,11 @@ DIFFERS = {
     "no epsilon's root": ("own", AVERAGED.replace("LINE", "w - lr*m/(v + eps)")),
     "a mean of other weight": (
         "own",
-        AVERAGED.replace("(1 - b1)*g", "(1.01 - b1)*g").replace("LINE", "w - lr*m/(sqrt(v) + eps)"),
+        AVERAGED.replace("(1 - b1)*g", "(1.0001 - b1)*g").replace("LINE", "w - lr*m/(sqrt(v) + eps)"),
     ),
     "a square of other weight": (
         "own",
-        AVERAGED.replace("(1 - b2)*g^2", "(1.001 - b2)*g^2").replace("LINE", "w - lr*m/(sqrt(v) + eps)"),
+        AVERAGED.replace("(1 - b2)*g^2", "(1.00001 - b2)*g^2").replace("LINE", "w - lr*m/(sqrt(v) + eps)"),
     ),
     "the square of another": (
         "own",
@@ -91,7 +91,11 @@ DIFFERS = {
     "upwards of a cube": ("own", ACCUMULATED.replace("LINE", "w - lr*g*g*g/(sqrt(h) + eps)")),
     "accumulated by halves": (
         "own",
-        ACCUMULATED.replace("h + g*g", "h + 0.5*g*g").replace("LINE", "w - lr*g/(sqrt(h) + eps)"),
+        ACCUMULATED.replace("h + g*g", "h + 0.5*g^2").replace("LINE", "w - lr*g/(sqrt(h) + eps)"),
+    ),
+    "forgotten by and by": (
+        "own",
+        ACCUMULATED.replace("h + g*g", "0.9*h + g*g").replace("LINE", "w - lr*g/(sqrt(h) + eps)"),
     ),
     "the weight shrunk": ("own", AHEAD.replace("LINE", "0.99*w - lr*v")),
     "a rate for each number": ("own", AHEAD.replace("LINE", "w - lr*abs(w)*v")),
