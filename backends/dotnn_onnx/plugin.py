@@ -13,6 +13,8 @@ from dotnn.program import Program
 if TYPE_CHECKING:
     from dotnn_onnx.session import Executor, Lowered
 
+API = 1
+
 
 class OnnxBackend:
     """Graphs as plain ONNX, run by onnxruntime."""

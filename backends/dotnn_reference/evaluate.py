@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dotnn.graph import Attribute, Dim, Dtype, Graph, Input, Node, Type, measure, names_in
+from dotnn.plugins import lowering
 from dotnn_reference.formulas import FORMULAS, Array
 from dotnn_reference.problems import (
     MissingInput,
@@ -106,13 +107,14 @@ def _accept(fed: Input, feeds: Mapping[str, Any], float64: bool) -> Array:
 
 
 def _compute(node: Node, inputs: list[Array], sizes: Mapping[str, int], float64: bool) -> Array:
-    if node.op not in FORMULAS:
+    formula = FORMULAS.get(node.op) or lowering(node.op, "reference")
+    if formula is None:
         raise NoFormula(op=node.op).error()
     wide = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in inputs]
     attributes = {
         key: _measured(node, value, sizes) if key in SIZES else value for key, value in node.attributes.items()
     }
-    result = np.asarray(FORMULAS[node.op](*wide, **attributes))
+    result = np.asarray(formula(*wide, **attributes))
     return result.astype(_stored(node.type.dtype, float64))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dotnn.plugins import Backend, hook
 from dotnn_reference.backend import ReferenceBackend
 
+API = 1
+
 
 @hook
 def dotnn_backends() -> Sequence[Backend]:

@@ -1,1 +1,1 @@
-"""The PyTorch backend: a spec as one readable PyTorch file, and graphs run operation by operation with torch tensors."""
+"""The PyTorch backend: a spec as one readable PyTorch file; graphs run operation by operation with tensors."""

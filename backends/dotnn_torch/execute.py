@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import importlib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from dotnn.graph import Dim, Graph, Input, Node, Type, measure, names_in
-from dotnn.plugins import Arrays, Options, Session
+from dotnn.plugins import Arrays, Options, Session, lowering
 from dotnn_torch.problems import NoDevice, NoSpelling, NotGiven, NoTorch, SizeDiffers
 
 Tensor = Any
@@ -22,10 +22,9 @@ SOURCES = ("literal", "array", "size", "iota")
 def torch_module() -> types.ModuleType:
     """PyTorch. Raises ``ProblemError`` where it is not installed."""
     try:
-        import torch
+        return importlib.import_module("torch")
     except ImportError:
         raise NoTorch().error() from None
-    return torch  # type: ignore[no-any-return,unused-ignore]
 
 
 def known(graph: Graph) -> Graph:
@@ -34,7 +33,7 @@ def known(graph: Graph) -> Graph:
     from dotnn_torch.formulas import FORMULAS
 
     for node in graph.nodes:
-        if node.op not in FORMULAS and node.op not in SOURCES:
+        if node.op not in FORMULAS and node.op not in SOURCES and lowering(node.op, "torch") is None:
             raise NoSpelling(op=node.op).error()
     return graph
 
@@ -134,7 +133,7 @@ class TorchExecutor:
                 return torch.arange(facts["dim"], device=self.device)
             case "cast":
                 return FORMULAS["cast"](inputs[0], dtype=dtype)
-        made = FORMULAS[node.op](*inputs, **facts)
+        made = (FORMULAS.get(node.op) or lowering(node.op, "torch"))(*inputs, **facts)
         return made if made.dtype == dtype else made.to(dtype)
 
 
@@ -210,5 +209,3 @@ def _last_use(graph: Graph) -> dict[str, list[str]]:
         if name not in kept:
             ending.setdefault(node, []).append(name)
     return ending
-
-

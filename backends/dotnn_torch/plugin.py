@@ -13,11 +13,14 @@ from dotnn.program import Program
 if TYPE_CHECKING:
     from dotnn_torch.execute import TorchExecutor
 
+API = 1
+
 
 class TorchBackend:
     """A spec as a PyTorch file; graphs operation by operation with torch tensors."""
 
     name = "torch"
+    mark = "squares.py"
     summary = "one readable PyTorch file; graphs run by PyTorch, operation by operation, on the CPU or on CUDA"
 
     def lower(self, graph: Graph, options: Options) -> Graph:

@@ -64,10 +64,3 @@ class NotInThisVersion(Problem):
     help = "{way}"
     what: str
     way: str = "train it with nn itself (nn train), or compile it with another backend: --backend onnx"
-
-
-class NoRows(Problem):
-    code = "Q011"
-    title = "the PyTorch file of {name} would have no rows to learn from"
-    help = "`nn compile --backend torch` writes them beside it; from Python use the backend's `export`"
-    name: str

@@ -13,6 +13,8 @@ from dotnn.program import Program
 if TYPE_CHECKING:
     from dotnn_training_info.session import Executor, Lowered
 
+API = 1
+
 
 class TrainingInfoBackend:
     """Satisfies ``dotnn.plugins.Backend``."""

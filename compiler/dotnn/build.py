@@ -5,14 +5,15 @@ All of them come from one net. In `train` and `init` the branch `when training` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, NoReturn
 
 from dotnn.columns import BATCH, Columns, DataBlock, Fit
-from dotnn.elaborate import calls, expressions
 from dotnn.elaborate.arithmetic import elementwise, real
+from dotnn.elaborate.calls import run
+from dotnn.elaborate.evaluate import block, computing, evaluate
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Cell, Machine, PhaseName
@@ -20,6 +21,7 @@ from dotnn.elaborate.problems import DoesNotLearn, NotThatKind, PhasesDiffer, To
 from dotnn.elaborate.values import Known, Size, Tensor, kind, next_step, plain
 from dotnn.graph import Graph, Role, Type, multiply
 from dotnn.operation import lookup, shape_text
+from dotnn.plan import UnknownBlock
 from dotnn.program import Figure, RawColumn, Total
 from dotnn.read.text import heading
 from dotnn.simplify import only
@@ -31,16 +33,6 @@ from dotnn_grammar.source import Span
 
 TAKEN = ("loss", "error", "norm", "rate", "finite", "step", "key", "seed", "answer", "shares")
 """Names that the graphs have for other things."""
-
-
-class NoSuchBlock(Problem):
-    code = "B050"
-    title = "there is no {what} called `{name}`"
-    label = "not in this file"
-    help = "{near}"
-    what: str
-    name: str
-    near: str
 
 
 class InputWithoutColumn(Problem):
@@ -77,6 +69,14 @@ class AnswerReadsLabel(Problem):
     label = "this must come from the net alone"
     help = "make it of the net's inputs and results"
     name: str
+
+
+class NothingToAsk(Problem):
+    code = "B055"
+    title = "nothing can be asked of this: the block names no net and has no `answer`"
+    label = "what would a prediction be?"
+    help = "name the net, `train NET on {data}`, or say what it answers: `answer …`"
+    data: str
 
 
 class OnlyAtOnce(Problem):
@@ -163,7 +163,7 @@ class Builder:
         if known is None or known.definition.word != "net":
             nets = [k.name for k in self.library.user.values() if k.definition.word == "net"]
             near = perhaps(self.train.name, nets, f"the nets are: {', '.join(nets)}" if nets else "define one: net …")
-            raise NoSuchBlock(span=self.train.span, what="net", name=self.train.name, near=near).error()
+            raise UnknownBlock(span=self.train.span, what="net", name=self.train.name, near=near).error()
         return known
 
     # ---- the phases
@@ -191,7 +191,7 @@ class Builder:
                 raise InputWithoutColumn(span=parameter.span, name=parameter.name, data=data, near=near).error()
             given.append((parameter.name, phase.columns[parameter.name], parameter))
         instance = phase.machine.instance(net.name, net.definition, USER)
-        made = calls.run(phase.frame, net, {}, instance, given, net.definition)
+        made = run(phase.frame, net, {}, instance, given, net.definition)
         several = made if isinstance(made, tuple) else (made,)
         names = [r.name or ("output" if i == 0 else f"output{i}") for i, r in enumerate(net.definition.results)]
         for name, value in zip(names or ["output"], several, strict=False):
@@ -224,28 +224,13 @@ class Builder:
 
     def _learns(self, graph: Graph) -> None:
         """Refuses a loss that no weight changes."""
-        made = {node.name: node for node in graph.nodes}
-        learned = {fed.name for fed in graph.inputs if fed.learned}
-        for follows, why, way in (
-            (
-                lambda op: True,
-                "the loss does not depend on any weight",
-                "use the net's results in the loss, and layers in the net",
-            ),
-            (
-                lambda op: lookup(op).gradient is not None and op != "stop",
-                "no small change of a weight changes the loss",
-                "comparisons, `argmax`, `floor` and `stop` pass no gradient: let the loss measure how far off it is",
-            ),
-        ):
-            waiting, met = [graph.output("loss").value], set[str]()
-            while waiting:
-                name = waiting.pop()
-                if name not in met:
-                    met.add(name)
-                    waiting.extend(made[name].inputs if name in made and follows(made[name].op) else ())
-            if not met & learned:
-                raise DoesNotLearn(span=self.train.loss.value.span, why=why, way=way).error()
+        span = self.train.loss.value.span
+        if not _reaches_a_weight(graph, lambda op: True):
+            way = "use the net's results in the loss, and layers in the net"
+            raise DoesNotLearn(span=span, why="the loss does not depend on any weight", way=way).error()
+        if not _reaches_a_weight(graph, lambda op: lookup(op).gradient is not None):
+            way = "comparisons, `argmax`, `floor` and `stop` pass no gradient: let the loss measure how far off it is"
+            raise DoesNotLearn(span=span, why="no small change of a weight changes the loss", way=way).error()
 
     @_in_reach
     def evaluation(self) -> Phase:
@@ -284,6 +269,8 @@ class Builder:
         for name, tensor in phase.outputs.items():
             phase.tape.output(name, tensor.value, "output")
         answer = self.train.answer
+        if answer is None and self.net is None:
+            raise NothingToAsk(span=self.train.span, data=self.train.data).error()
         if answer is None:
             return phase
         read = set(phase.columns.raws)
@@ -332,9 +319,7 @@ class Builder:
     # ---- loss, error, metrics
 
     def _assigns(self, phase: Phase) -> None:
-        from dotnn.elaborate import statements
-
-        statements.block(phase.frame, self.train.assigns)
+        block(phase.frame, self.train.assigns)
 
     def _objectives(self, phase: Phase) -> dict[str, Measured]:
         """Each figure of the batch."""
@@ -356,7 +341,7 @@ class Builder:
         """The sum over all places and how many they are; or the parts of what is one number for all rows."""
         tape = phase.tape
         value = self._tensor(phase, objective.value)
-        with expressions.computing(phase.frame, objective):
+        with computing(phase.frame, objective):
             made = real(tape, value)
             if made.rank and made.dims[0] != BATCH:
                 dims = "[" + ", ".join(str(d) for d in made.dims) + "]"
@@ -399,7 +384,7 @@ class Builder:
         return None
 
     def _tensor(self, phase: Phase, expression: Expression) -> Tensor:
-        value = expressions.evaluate(phase.frame, expression)
+        value = evaluate(phase.frame, expression)
         if isinstance(value, Tensor):
             return value
         if isinstance(value, bool | int | float | Size):
@@ -409,6 +394,19 @@ class Builder:
     def _no_tensor(self, phase: Phase, expression: Expression, value: Any) -> NoReturn:
         facts = {"wanted": "a number or a tensor", "found": kind(value), "way": next_step(value)}
         phase.machine.fail(NotThatKind, expression, USER, **facts)
+
+
+def _reaches_a_weight(graph: Graph, passes: Callable[[str], bool]) -> bool:
+    """Whether a way leads from the loss back to a weight, through operations that let it pass."""
+    made = {node.name: node for node in graph.nodes}
+    learned = {fed.name for fed in graph.inputs if fed.learned}
+    waiting, met = [graph.output("loss").value], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name not in met:
+            met.add(name)
+            waiting.extend(made[name].inputs if name in made and passes(made[name].op) else ())
+    return not met.isdisjoint(learned)
 
 
 def scores_of(answer: Expression) -> Expression | None:
@@ -428,7 +426,7 @@ def labelled(graph: Graph, read_by_net: set[str]) -> Graph:
     return graph.model_copy(update={"inputs": inputs})
 
 
-def raw_columns(phases: list[Phase], read_by_net: set[str]) -> tuple[dict[str, RawColumn], dict[str, Span]]:
+def raw_columns(phases: Sequence[Phase], read_by_net: set[str]) -> tuple[dict[str, RawColumn], dict[str, Span]]:
     """Everything that a host feeds, from all phases, and the line of the spec that it belongs to."""
     raws: dict[str, RawColumn] = {}
     spans: dict[str, Span] = {}

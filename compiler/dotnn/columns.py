@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dotnn.data import SourceTable, find_classes, open_source
 from dotnn.elaborate import types
 from dotnn.elaborate.arithmetic import tensor
-from dotnn.elaborate.expressions import computing, evaluate
+from dotnn.elaborate.evaluate import computing, evaluate
 from dotnn.elaborate.frame import Frame
+from dotnn.elaborate.library import USER
 from dotnn.elaborate.machine import Machine
-from dotnn.elaborate.problems import NotThatKind, UsesItself
+from dotnn.elaborate.problems import NotThatKind, NotYet, UsesItself
 from dotnn.elaborate.values import Native, Tensor, kind, plain
 from dotnn.graph import Graph, Type, multiply
 from dotnn.operation import MisfitError
 from dotnn.program import RawColumn
 from dotnn.simplify import only
 from dotnn.spec import Column, ColumnOf, Data
+from dotnn.write import write_type
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Span
 
@@ -87,10 +89,10 @@ class Columns:
         return self.made[name]
 
     def _make(self, column: Column) -> Tensor:
-        frame = Frame(self.machine, "user", "", columns=self, left=column.name, in_data=True)
+        frame = Frame(self.machine, USER, "", columns=self, left=column.name, in_data=True)
         frame.dims[BATCH] = BATCH
         if column.name in self._making:
-            self.machine.fail(UsesItself, column, "user", name=column.name)
+            self.machine.fail(UsesItself, column, USER, name=column.name)
         frame.names["standardise"] = Native("standardise", self._standardise)
         before = self._raw
         seen: list[ColumnOf] = []
@@ -100,17 +102,21 @@ class Columns:
             return self._input(column, written, len(seen))
 
         self._raw = raw
+        drawn = dict(self.machine.uses)
         self._making.append(column.name)
         try:
             made = evaluate(frame, column.value)
         finally:
             self._raw = before
             self._making.pop()
+        if self.machine.uses != drawn:
+            way = "draw in a layer, under `when training`: the table stays as it is"
+            self.machine.fail(NotYet, column, USER, what="a column that is drawn at random", way=way)
         with computing(frame, column):
             if not isinstance(made, Tensor | int | float):
                 found = kind(made)
                 way = f"give it what it works on: {found}(columns a to b)" if isinstance(made, Native) else ""
-                self.machine.fail(NotThatKind, column.value, "user", wanted="a column", found=found, way=way)
+                self.machine.fail(NotThatKind, column.value, USER, wanted="a column", found=found, way=way)
             if not isinstance(made, Tensor):
                 made = plain(tensor(self.machine.tape, made).value.expand((BATCH,)))
             return self._formed(frame, column, made)
@@ -129,7 +135,7 @@ class Columns:
         classes = self.block.classes(names[0], written.span) if word == "class" else None
         bound = len(classes) if classes else None
         if form is not None and form.bound is not None:
-            frame = Frame(self.machine, "user", "")
+            frame = Frame(self.machine, USER, "")
             size = types.size_of(frame, form.bound, "the bound of a type")
             bound = size if isinstance(size, int) else None
         whole = word in ("class", "int")
@@ -137,7 +143,7 @@ class Columns:
             name=name, columns=names, dtype="i64" if whole else "f32", dims=dims, classes=classes, bound=bound
         )
         self.spans[name] = column.span
-        with self.machine.tape.at(self.machine.place(column.span, "user", name)):
+        with self.machine.tape.at(self.machine.place(column.span, USER, name)):
             value = self.machine.tape.input(name, Type(dtype="i64" if whole else "f32", dims=(BATCH, *dims)), "data")
         return Tensor(value, (BATCH, *(None for _ in dims)), bound)
 
@@ -149,7 +155,7 @@ class Columns:
         dims, labels = types.dims_of(frame, form)
         if multiply(dims) != multiply(made.dims[1:]):
             have, want = multiply(made.dims[1:]), multiply(dims)
-            raise MisfitError(f"`{column.name}` has {have} numbers a row, and {types.type_text(form)} holds {want}")
+            raise MisfitError(f"`{column.name}` has {have} numbers a row, and {write_type(form)} holds {want}")
         return Tensor(made.value.reshape((made.dims[0], *dims)), (made.labels[0], *labels), made.bound)
 
     def _standardise(self, x: Tensor) -> Tensor:
@@ -169,8 +175,3 @@ def no_fit(graph: Graph) -> Statistics:
     size = multiply(dims)
     assert isinstance(size, int)
     return (0.0,) * size, (1.0,) * size
-
-
-def roles(raws: Mapping[str, RawColumn], read_by_net: set[str]) -> tuple[RawColumn, ...]:
-    """The inputs in order, each with its role: `data` where the net reads it, else `label`."""
-    return tuple(r.model_copy(update={"role": "data" if n in read_by_net else "label"}) for n, r in raws.items())

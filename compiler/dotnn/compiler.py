@@ -4,72 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from dotnn import __version__
-from dotnn.build import Builder, Phase, labelled, raw_columns, scores_of
-from dotnn.columns import DataBlock, Fit, no_fit
-from dotnn.data import Dataset, check_sample, load
+from dotnn.build import Builder, labelled, scores_of
+from dotnn.columns import no_fit
+from dotnn.data import Dataset
 from dotnn.differentiate import differentiate
-from dotnn.elaborate.library import standard_names, standard_text
 from dotnn.fit import fitted_on
 from dotnn.graph import Graph
-from dotnn.plan import answer_plan, block_name, choose, params_of, plan_of
-from dotnn.program import Figure, Program, RawColumn
-from dotnn.read import read_file
-from dotnn.read.stored import NotStored, read_json
-from dotnn.read.whole import whole_text
+from dotnn.job import Checked, Compiled, Job, Text
+from dotnn.plan import answer_plan, block_name, choose, plan_of, steps_of
+from dotnn.program import PASSES, Pass, Program
+from dotnn.read.stored import stored_program
 from dotnn.simplify import simplify
 from dotnn.spec import Spec, Train
 from dotnn.update import slots, update
-from dotnn.write import write_expression, write_spec
-from dotnn_grammar.problems import ProblemError
-from dotnn_grammar.source import Source, Span
-
-PASSES = ("build", "differentiate", "update", "simplify")
+from dotnn.write import write_spec
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """A program, the data that it learns from, the text that it came from."""
-
-    program: Program
-    dataset: Dataset
-    source: str
-    sources: Mapping[str, Source]
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What a spec that is fine says of itself, one line a train block."""
-
-    summary: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-
-# ---- the way through the passes
-
-
-def lower(builder: Builder, train: Train, steps: int, epoch: int, after: str = PASSES[-1]) -> dict[str, Graph]:
+def lower(builder: Builder, train: Train, steps: int, epoch: int, after: Pass = "simplify") -> dict[str, Graph]:
     """The graphs of one train block, as they are after the pass of that name.
 
     steps: how many there will be; epoch: how many make one.
     """
-    done = PASSES.index(after)
+    done = PASSES[: PASSES.index(after) + 1]
     training = builder.training()
     step = training.tape.graph()
-    if done >= PASSES.index("differentiate"):
+    if "differentiate" in done:
         step = differentiate(step)
-    if done >= PASSES.index("update"):
+    if "update" in done:
         step = update(step, training.machine, train, steps, epoch)
 
     init = builder.init()
-    if done >= PASSES.index("update"):
+    if "update" in done:
         slots(init.machine, train, init.machine.weights)
     if any(fed.name == "key" for fed in step.inputs):
         init.machine.give_key()
@@ -86,138 +55,36 @@ def lower(builder: Builder, train: Train, steps: int, epoch: int, after: str = P
     if figures is not None:
         graphs["figures"] = figures
     graphs = {name: labelled(graph, set(predicting.columns.raws)) for name, graph in graphs.items()}
-    return {name: simplify(graph) for name, graph in graphs.items()} if after == "simplify" else graphs
+    return {name: simplify(graph) for name, graph in graphs.items()} if "simplify" in done else graphs
 
 
-@dataclass(frozen=True)
-class Job:
-    """One train block of a spec, with what is known of it before its data is read."""
-
-    spec: Spec
-    train: Train
-    params: dict[str, Any]
-    block: DataBlock
-
-    @classmethod
-    def of(cls, spec: Spec, folder: Path, train: str | None, values: Mapping[str, str]) -> Job:
-        params = params_of(spec, values)
-        chosen = choose(spec.trains, train, "train block", None, spec.file)
-        data = choose(spec.data, chosen.data, "data block", chosen, spec.file)
-        return cls(spec, chosen, params, DataBlock(data, folder))
-
-    def builder(self, fit: Fit) -> Builder:
-        return Builder(self.spec, self.train, self.block, self.params, fit)
-
-    def draft(self) -> tuple[Phase, ...]:
-        """Every phase with nothing fitted: shows what is wrong, and which columns are read."""
-        builder = self.builder(no_fit)
-        return builder.init(), builder.training(), builder.evaluation(), builder.prediction()
-
-    def inputs(self, draft: tuple[Phase, ...]) -> tuple[dict[str, RawColumn], dict[str, Span]]:
-        return raw_columns(list(draft), set(draft[-1].columns.raws))
-
-    def dataset(self, raws: dict[str, RawColumn], spans: dict[str, Span]) -> Dataset:
-        split = self.block.data.split
-        stratify = split.stratify if split and split.stratify in raws else None
-        return load(self.block.data, tuple(raws.values()), spans, self.block.folder, stratify)
-
-    def figures(self) -> tuple[Figure, ...]:
-        lines = [("loss", self.train.loss.value)] + ([("error", self.train.error.value)] if self.train.error else [])
-        metrics = [Figure(name=m.name, role="metric", text=write_expression(m.value)) for m in self.train.metrics]
-        return (
-            *(Figure.model_validate({"name": n, "role": n, "text": write_expression(e)}) for n, e in lines),
-            *metrics,
-        )
-
-    def program(self, after: str = PASSES[-1]) -> tuple[Program, Dataset]:
-        """The whole way: what the spec says, its data, its graphs."""
-        draft = self.draft()
-        raws, spans = self.inputs(draft)
-        dataset = self.dataset(raws, spans)
-        plan = plan_of(self.spec, self.train, self.params, tuple(dataset.splits), self.figures())
-        rows = dataset.splits["train"].count if "train" in dataset.splits else 0
-        epoch = max(math.ceil(rows / plan.batch), 1)
-        steps = plan.steps if plan.steps is not None else (plan.epochs or 1) * epoch
-        builder = self.builder(fitted_on(dataset))
-        graphs = lower(builder, self.train, steps, epoch, after)
-        has_shares = self.train.answer is not None and scores_of(self.train.answer.value) is not None
-        program = Program(
-            dotnn=__version__,
-            name=block_name(self.train),
-            spec=Path(self.spec.file).name,
-            sha256=hashlib.sha256(write_spec(self.spec).encode()).hexdigest(),
-            data=self.train.data,
-            inputs=tuple(raws.values()),
-            outputs=tuple(draft[-1].outputs),
-            figures=tuple(builder.with_totals(figure) for figure in self.figures()),
-            answer=answer_plan(self.train, raws, has_shares),
-            plan=plan,
-            parameters=parameters(graphs["train"]),
-            params=self.params,
-            graphs=graphs,
-        )
-        return program, dataset
-
-
-# ---- what the commands ask for
-
-
-def compile_file(path: Path, settings: Mapping[str, str] = {}, train: str | None = None) -> Compiled:
-    """One train block of a spec (`.nn`, or the JSON of a Spec), compiled. Raises ``ProblemError``."""
-    spec, sources, text = _read(path)
-    with _placed(sources):
-        job = Job.of(spec, path.parent, train, settings)
-        program, dataset = job.program()
-        return Compiled(program, dataset, text, sources, _notes(job))
-
-
-def check_file(path: Path, settings: Mapping[str, str] = {}) -> Checked:
-    """Everything that can be seen without reading more of the data than its first rows. Raises ``ProblemError``."""
-    spec, sources, _ = _read(path)
-    lines: list[str] = []
-    notes: list[str] = []
-    with _placed(sources):
-        for block in spec.trains or (None,):
-            job = Job.of(spec, path.parent, block_name(block) if block else None, settings)
-            draft = job.draft()
-            raws, spans = job.inputs(draft)
-            check_sample(job.block.data, tuple(raws.values()), spans, job.block.folder)
-            split = job.block.data.split
-            splits = ("train", *(share.name for share in split.shares)) if split else ("train",)
-            tests = ("test",) if any(s.role == "test" for s in job.block.data.sources) else ()
-            plan_of(spec, job.train, job.params, (*splits, *tests), job.figures())
-            answer_plan(job.train, raws, False)
-            lower(job.builder(no_fit), job.train, 1, 1)
-            count = parameters(draft[1].tape.graph())
-            lines.append(f"{block_name(job.train)} learns {count:,} numbers from {job.train.data}")
-            notes.extend(note for note in _notes(job) if note not in notes)
-    return Checked(tuple(lines), tuple(notes))
-
-
-def check(path: Path) -> Checked:
-    return check_file(path)
-
-
-def program_names(path: Path) -> list[str]:
-    """The names of the train blocks of a spec, in order. Raises ``ProblemError``."""
-    spec, sources, _ = _read(path)
-    with _placed(sources):
-        choose(spec.trains, None, "train block", None, spec.file)
-        return [block_name(train) for train in spec.trains]
-
-
-def ir(
-    path: Path, what: str, after: str | None = None, settings: Mapping[str, str] = {}, train: str | None = None
-) -> Spec | Program:
-    """The spec as it was read, or the program with its graphs as they are after a pass. Raises ``ProblemError``."""
-    spec, sources, _ = _read(path)
-    if what == "spec":
-        return spec
-    with _placed(sources):
-        return Job.of(spec, path.parent, train, settings).program(after or PASSES[-1])[0]
-
-
-# ---- help for these
+def compiled(job: Job, after: Pass = "simplify") -> tuple[Program, Dataset]:
+    """The whole way: what the spec says, its data, its graphs. Raises ``ProblemError``."""
+    draft = job.draft()
+    dataset = job.dataset(draft)
+    plan = plan_of(job.spec, job.train, job.params, tuple(dataset.splits), job.figures())
+    rows = dataset.splits["train"].count if "train" in dataset.splits else 0
+    builder = job.builder(fitted_on(dataset))
+    graphs = lower(builder, job.train, *steps_of(plan, rows), after)
+    has_shares = job.train.answer is not None and scores_of(job.train.answer.value) is not None
+    program = Program(
+        dotnn=__version__,
+        name=job.name,
+        spec=Path(job.spec.file).name,
+        sha256=hashlib.sha256(write_spec(job.spec).encode()).hexdigest(),
+        text=job.text.whole,
+        data=job.train.data,
+        inputs=tuple(draft.raws.values()),
+        outputs=draft.outputs,
+        figures=tuple(builder.with_totals(figure) for figure in job.figures()),
+        answer=answer_plan(job.train, draft.raws, has_shares),
+        plan=plan,
+        parameters=parameters(graphs["train"]),
+        params=job.params,
+        after=after,
+        graphs=graphs,
+    )
+    return program, dataset
 
 
 def parameters(graph: Graph) -> int:
@@ -225,31 +92,61 @@ def parameters(graph: Graph) -> int:
     return sum(math.prod(int(d) for d in fed.type.dims) for fed in graph.inputs if fed.learned)
 
 
-def _read(path: Path) -> tuple[Spec, dict[str, Source], str]:
-    if path.suffix == ".json":
-        stored = read_json(path)
-        if not isinstance(stored, Spec):
-            raise NotStored(file=str(path), why="it is a program, and a spec is needed here").error()
-        return stored, {}, write_spec(stored)
-    spec, sources = read_file(path)
-    return spec, sources, whole_text(spec, sources[spec.file])
+# ---- what the commands ask for
 
 
-def _notes(job: Job) -> tuple[str, ...]:
-    shadowed = job.builder(no_fit).library.shadowed()
-    return tuple(f"note: `{known.name}` is your own here, and not the standard library's" for known in shadowed)
+def compile_file(path: Path, settings: Mapping[str, str] = {}, train: str | None = None) -> Compiled:
+    """One train block of a spec (`.nn`, or the JSON of a Spec), or a stored Program. Raises ``ProblemError``."""
+    stored = stored_program(path, settings, train)
+    if stored is not None:
+        return Compiled(stored, None, {})
+    text = Text.read(path)
+    with text.placed():
+        job = Job.of(text, train, settings)
+        return Compiled(*compiled(job), text.sources, job.notes())
 
 
-@contextmanager
-def _placed(sources: Mapping[str, Source]) -> Iterator[None]:
-    """Problems that leave here carry the texts that they point into."""
-    try:
-        yield
-    except ProblemError as error:
-        texts = dict(sources)
-        for name in standard_names():
-            source = standard_text(name)
-            if source and any(note.span.file == source.name for p in error.problems for note in p.notes):
-                texts[source.name] = source
-        error.sources = texts
-        raise
+def check_file(path: Path, settings: Mapping[str, str] = {}) -> Checked:
+    """Everything that can be seen without reading more of the data than its first rows. Raises ``ProblemError``."""
+    text = Text.read(path)
+    lines: list[str] = []
+    notes: dict[str, None] = {}
+    with text.placed():
+        for block in text.spec.trains or (None,):
+            job = Job.of(text, block_name(block) if block else None, settings)
+            draft = job.draft()
+            job.check_data(draft)
+            plan_of(job.spec, job.train, job.params, job.splits(), job.figures())
+            answer_plan(job.train, draft.raws, False)
+            count = parameters(lower(job.builder(no_fit), job.train, steps=1, epoch=1)["train"])
+            lines.append(f"{job.name} learns {count:,} numbers from {job.train.data}")
+            notes |= dict.fromkeys(job.notes())
+    return Checked(tuple(lines), tuple(notes))
+
+
+check = check_file
+
+
+def program_names(path: Path) -> list[str]:
+    """The names of the train blocks of a spec, in order. Raises ``ProblemError``."""
+    stored = stored_program(path)
+    if stored is not None:
+        return [stored.name]
+    text = Text.read(path)
+    with text.placed():
+        choose(text.spec.trains, None, "train block", None, text.spec.file)
+    return [block_name(train) for train in text.spec.trains]
+
+
+def ir(
+    path: Path, what: str, after: Pass | None = None, settings: Mapping[str, str] = {}, train: str | None = None
+) -> Spec | Program:
+    """The spec as it was read, or the program with its graphs as they are after a pass. Raises ``ProblemError``."""
+    text = Text.read(path)
+    if what == "spec":
+        return text.spec.model_copy(update={"text": text.whole})
+    with text.placed():
+        return compiled(Job.of(text, train, settings), after or "simplify")[0]
+
+
+__all__ = ["Checked", "Compiled", "check", "check_file", "compile_file", "ir", "lower", "parameters", "program_names"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import sys
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -64,12 +65,19 @@ def register(operation: Operation) -> Operation:
 
 
 def lookup(name: str) -> Operation:
-    """The operation of that name. Raises KeyError where there is none."""
-    return (_operations if name in _operations else _all())[name]
+    """The operation of that name. Raises KeyError where there is none, ProblemError where a plugin's is broken."""
+    if name not in _operations and name not in _all():
+        importlib.import_module("dotnn.plugins").bring(name)  # a floor above: the door knows who brings it
+    return _operations[name]
 
 
 def known(name: str) -> bool:
-    return name in _all()
+    """There is such an operation, ours or a plugin's. Raises ProblemError where a plugin's is broken."""
+    try:
+        lookup(name)
+    except KeyError:
+        return False
+    return True
 
 
 def operations() -> Iterator[Operation]:
@@ -80,6 +88,12 @@ def operations() -> Iterator[Operation]:
 def _all() -> dict[str, Operation]:
     importlib.import_module("dotnn.ops")  # the families register themselves when they are imported
     return _operations
+
+
+def attributes_of(infer: Callable[..., Any]) -> tuple[str, ...]:
+    """The attributes that a type rule takes: its parameters after `*`."""
+    parameters = inspect.signature(infer).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
 
 
 def elements(type: Type) -> int:

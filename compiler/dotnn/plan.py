@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from dotnn.elaborate import expressions
+from dotnn.elaborate.evaluate import evaluate
 from dotnn.elaborate.frame import Frame
+from dotnn.elaborate.large import refuse_size
 from dotnn.elaborate.library import USER, Library
-from dotnn.elaborate.machine import MOST_SIZE, Machine
-from dotnn.elaborate.problems import NotThatKind, TooLarge
+from dotnn.elaborate.machine import Machine
+from dotnn.elaborate.problems import NotThatKind
 from dotnn.elaborate.values import Tensor, kind
 from dotnn.program import AnswerPlan, Figure, Patience, Plan, RawColumn, Reached, Watch
 from dotnn.read import read_text
 from dotnn.spec import Binary, Data, Expression, Keep, Member, Name, Part, Spec, Stop, Train
 from dotnn.tape import Tape
+from dotnn.write import write_expression
 from dotnn_grammar.problems import Problem, ProblemError, perhaps
 from dotnn_grammar.source import Source
 
@@ -87,6 +90,14 @@ class NotACondition(Problem):
     help = "write `stop when val.error has not fallen for 5 epochs`, or `stop when val.error < 1%`"
 
 
+class SameName(Problem):
+    code = "B068"
+    title = "two `train` blocks are called `{name}`"
+    label = "the second of that name"
+    help = "a block has the name of its net, and its run is known by it: put one of the two into a file of its own"
+    name: str
+
+
 Named = TypeVar("Named", Data, Train)
 
 
@@ -104,7 +115,7 @@ def params_of(spec: Spec, values: Mapping[str, str]) -> dict[str, Any]:
         text = values.get(param.name)
         expression = param.value if text is None else _parsed(param.name, text)
         try:
-            value = expressions.evaluate(frame, expression)
+            value = evaluate(frame, expression)
         except ProblemError:
             if text is None:
                 raise
@@ -132,6 +143,9 @@ def choose(blocks: Sequence[Named], name: str | None, what: str, at: Part | None
     if not blocks and what == "train block":
         raise NothingToTrain(file=file).error()
     names = [block_name(block) for block in blocks]
+    for number, block in enumerate(blocks):
+        if what == "train block" and names[number] in names[:number]:
+            raise SameName(span=block.span, name=names[number]).error()
     if name is None:
         return blocks[0]
     if name not in names:
@@ -162,15 +176,30 @@ def plan_of(spec: Spec, train: Train, params: dict[str, Any], splits: Sequence[s
     )
 
 
+def steps_of(plan: Plan, rows: int) -> tuple[int, int]:
+    """How many steps training takes with so many rows, and how many of them make an epoch."""
+    epoch = max(math.ceil(rows / plan.batch), 1)
+    return (plan.steps if plan.steps is not None else (plan.epochs or 1) * epoch), epoch
+
+
+def figures_of(train: Train) -> tuple[Figure, ...]:
+    """What a run of this block measures."""
+    error = (Figure(name="error", role="error", text=write_expression(train.error.value)),) if train.error else ()
+    return (
+        Figure(name="loss", role="loss", text=write_expression(train.loss.value)),
+        *error,
+        *(Figure(name=m.name, role="metric", text=write_expression(m.value)) for m in train.metrics),
+    )
+
+
 def _count(frame: Frame, expression: Expression, what: str) -> int:
-    value = expressions.evaluate(frame, expression)
+    value = evaluate(frame, expression)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        found = f"{value}" if isinstance(value, int | float) else kind(value)
+        found = kind(value) if isinstance(value, bool) or not isinstance(value, int | float) else f"{value}"
         frame.machine.fail(NotThatKind, expression, USER, wanted=f"a whole number above 0 for {what}", found=found)
-    if value >= MOST_SIZE:
-        frame.machine.fail(TooLarge, expression, USER, what=what, count=f"{value:,}", limit=f"{MOST_SIZE:,}")
+    refuse_size(frame, expression, value, what)
     return value
 
 
@@ -179,7 +208,7 @@ def _stop(frame: Frame, stop: Stop, splits: Sequence[str], figures: Sequence[Fig
         return Patience(watch=_watch(stop.watch, splits, figures), epochs=stop.patience)
     match stop.watch:
         case Binary(operator="<" | "<=" | ">" | ">=" as operator, left=left, right=right):
-            bound = expressions.evaluate(frame, right)
+            bound = evaluate(frame, right)
             if isinstance(bound, Tensor | bool) or not isinstance(bound, int | float):
                 frame.machine.fail(NotThatKind, right, USER, wanted="a number", found=kind(bound))
             return Reached(watch=_watch(left, splits, figures), operator=operator, bound=float(bound))

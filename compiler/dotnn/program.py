@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,6 +10,10 @@ from dotnn.graph import Dtype, Graph
 
 FORMAT = 1
 LANGUAGE = 1
+
+Pass = Literal["build", "differentiate", "update", "simplify"]
+PASSES: tuple[Pass, ...] = get_args(Pass)
+"""What happens to the graphs, in order."""
 
 
 class _Frozen(BaseModel):
@@ -47,7 +51,8 @@ class Total(_Frozen):
 class Figure(_Frozen):
     """A number that a run reports: the loss, the error, a metric.
 
-    In eval.onnx `NAME.total` over `NAME.count`; where it is no such mean, its own totals, of which figures.onnx makes it.
+    In eval.onnx `NAME.total` over `NAME.count`; where it is no such mean, totals of its own, from which figures.onnx
+    makes it.
     """
 
     name: str
@@ -114,7 +119,9 @@ class Program(_Frozen):
     spec: str
     """File name of the spec, without its folder."""
     sha256: str
-    """Of the spec's text, with what it uses."""
+    """Of the spec's text, with what it uses, in the formatter's form."""
+    text: str = ""
+    """The spec, with what it uses."""
     data: str
     """Name of the data block."""
     inputs: tuple[RawColumn, ...]
@@ -127,5 +134,7 @@ class Program(_Frozen):
     """How many learned numbers."""
     params: dict[str, bool | int | float | str] = {}
     """The params of the spec, with the values that this program was compiled for."""
+    after: Pass = "simplify"
+    """The last pass that the graphs went through."""
     graphs: dict[str, Graph]
     """By name: init, train, eval, predict, order; and figures, where a figure has totals of its own."""

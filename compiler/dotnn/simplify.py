@@ -1,44 +1,37 @@
 """Simplify: a graph with the same results in fewer passes over memory.
 
-Each rule rewrites one operation, looking at what it reads. Rules keep every result as it is, or the same but for
-rounding.
+Each rule rewrites one operation, looking at what it reads. What every rule keeps:
+
+- Whole numbers, truth values, types and sizes: exactly. Tensors without numbers too.
+- Real numbers: exactly, or but for rounding. Single numbers that scale a tensor are taken together, (x*s)*t = x*(s*t),
+  and leave sums, sum(x*s) = sum(x)*s; at the ends of the range a product or sum in between may then overflow, or no
+  longer. The sign of a zero may change: x + 0 is x.
+- What is not finite: a tensor that holds an infinite number or none (NaN) holds one afterwards, and one that holds
+  neither is left without. Which of the two it is may change, and where a single number that is not finite is put into
+  places, the zeros between these become NaN. So `finite` says the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dotnn.graph import FLOATS, Attribute, Graph, Node, Output
+from dotnn.graph import FLOATS, Attribute, Graph, Node, Output, multiply
 from dotnn.operation import broadcast
 from dotnn.tape import Tape, Value
 
-BROADCASTING = frozenset(
-    (
-        "add",
-        "sub",
-        "mul",
-        "div",
-        "pow",
-        "maximum",
-        "minimum",
-        "mod",
-        "eq",
-        "ne",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "and",
-        "or",
-        "select",
-    )
-)
+BROADCASTING = frozenset((
+    "add", "sub", "mul", "div", "pow", "maximum", "minimum", "mod",
+    "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "select",
+))  # fmt: skip
 """Operations that align their inputs by themselves."""
+
+ROUNDS = 8
+"""How often the rules are tried; what they could still do after that is left."""
 
 
 def simplify(graph: Graph) -> Graph:
     """The graph rewritten by the rules, until they change nothing; without what no output needs."""
-    for _ in range(8):
+    for _ in range(ROUNDS):
         after = _prune(_rewrite(graph))
         if after.nodes == graph.nodes:
             return after
@@ -67,16 +60,14 @@ def _prune(graph: Graph) -> Graph:
 def _rewrite(graph: Graph) -> Graph:
     tape = Tape(graph.name)
     known: dict[str, Value] = {}
-    nodes = {node.name: node for node in graph.nodes}
     for fed in graph.inputs:
         tape.inputs.append(fed)
         tape.values[fed.name] = known[fed.name] = Value(tape, fed.name, fed.type)
     view = View(tape)
     for node in graph.nodes:
-        inputs = [known[name] for name in node.inputs]
         with tape.at(node.at):
-            made = view.apply(node.op, inputs, node.attributes)
-        assert made.type == nodes[node.name].type, (node, made)
+            made = view.apply(node.op, [known[name] for name in node.inputs], node.attributes)
+        assert made.type == node.type, (node, made)
         known[node.name] = made
     for output in graph.outputs:
         tape.output(output.name, known[output.value], output.role)
@@ -88,27 +79,16 @@ class View:
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
-        self.made: dict[str, Node] = {}
 
     def apply(self, op: str, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value:
         rule = RULES.get(op)
         found = rule(self, inputs, attributes) if rule else None
         if found is None and op in BROADCASTING:
             found = self._unexpanded(op, inputs)
-        if found is None:
-            found = self.tape.add(op, *inputs, **attributes)
-        for node in self.tape.nodes[len(self.made) :]:
-            self.made[node.name] = node
-        return found
-
-    def node(self, value: Value) -> Node | None:
-        """The operation that made a value; None for an input."""
-        for node in self.tape.nodes[len(self.made) :]:
-            self.made[node.name] = node
-        return self.made.get(value.name)
+        return self.tape.add(op, *inputs, **attributes) if found is None else found
 
     def of(self, value: Value, op: str) -> Node | None:
-        node = self.node(value)
+        node = self.tape.node(value)
         return node if node and node.op == op else None
 
     def input(self, node: Node, number: int = 0) -> Value:
@@ -148,10 +128,9 @@ Rule = Callable[[View, list[Value], Mapping[str, Attribute]], Value | None]
 
 def _add(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value | None:
     a, b = inputs
-    if view.number(b) == 0 and a.dims == broadcast(a.dims, b.dims):
-        return a
-    if view.number(a) == 0 and b.dims == broadcast(a.dims, b.dims):
-        return b
+    for x, zero in ((a, b), (b, a)):
+        if view.number(zero) == 0:
+            return x
     minus = view.of(b, "neg")
     if minus:
         return view.apply("sub", [a, view.input(minus)], {})
@@ -165,10 +144,9 @@ def _sub(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value |
     minus = view.of(b, "neg")
     if minus:
         return view.apply("add", [a, view.input(minus)], {})
-    for x, s in _scaled(view, a):
-        for y, t in _scaled(view, b):
-            if s is t and x.dims == y.dims:  # x*s - y*s = (x - y) * s
-                return view.apply("mul", [view.apply("sub", [x, y], {}), s], {})
+    left, right = _scaled(view, a), _scaled(view, b)
+    if left and right and left[1] is right[1] and a is not b and a.dims == b.dims:  # x*s - y*s = (x - y) * s
+        return view.apply("mul", [view.apply("sub", [left[0], right[0]], {}), left[1]], {})
     return _literals(view, "sub", a, b)
 
 
@@ -198,32 +176,27 @@ def _div(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value |
     a, b = inputs
     if view.number(b) == 1:
         return a
-    if a.dtype in FLOATS and view.scalar(b) and not view.scalar(a):
-        # (s * x) / t = x * (s / t): one pass less, where s and t are single numbers.
-        for x, s in _scaled(view, a):
-            return view.apply("mul", [x, view.apply("div", [s, b], {})], {})
+    if view.scalar(b) and (scaled := _scaled(view, a)):  # (x * s) / t = x * (s / t)
+        return view.apply("mul", [scaled[0], view.apply("div", [scaled[1], b], {})], {})
     return _literals(view, "div", a, b)
 
 
-def _scaled(view: View, value: Value) -> list[tuple[Value, Value]]:
-    """``value`` as (x, s) where it is x * s with a single number s."""
+def _scaled(view: View, value: Value) -> tuple[Value, Value] | None:
+    """(x, s) where ``value`` is a tensor x times a single number s."""
     node = view.of(value, "mul")
     if not node or value.dtype not in FLOATS:
-        return []
+        return None
     a, b = view.input(node, 0), view.input(node, 1)
-    if view.scalar(b) and not view.scalar(a):
-        return [(a, b)]
-    if view.scalar(a) and not view.scalar(b):
-        return [(b, a)]
-    return []
+    if view.scalar(a) == view.scalar(b):
+        return None
+    return (b, a) if view.scalar(a) else (a, b)
 
 
 def _scalars_first(view: View, a: Value, b: Value) -> Value | None:
     """(x * s) * t = x * (s * t): single numbers are taken together before they meet a tensor."""
     for tensor, t in ((a, b), (b, a)):
-        if view.scalar(t) and not view.scalar(tensor):
-            for x, s in _scaled(view, tensor):
-                return view.apply("mul", [x, view.apply("mul", [s, t], {})], {})
+        if view.scalar(t) and (scaled := _scaled(view, tensor)):
+            return view.apply("mul", [scaled[0], view.apply("mul", [scaled[1], t], {})], {})
     return None
 
 
@@ -251,8 +224,8 @@ def _neg(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value |
     number = view.number(inputs[0])
     if number is not None and inputs[0].dtype in ("f32", "f64"):
         return view.tape.literal(-number, inputs[0].dtype)
-    for x, s in _scaled(view, inputs[0]):
-        return view.apply("mul", [x, view.apply("neg", [s], {})], {})
+    if scaled := _scaled(view, inputs[0]):
+        return view.apply("mul", [scaled[0], view.apply("neg", [scaled[1]], {})], {})
     return None
 
 
@@ -281,8 +254,8 @@ def _reshape(view: View, inputs: list[Value], attributes: Mapping[str, Attribute
     before = view.of(inputs[0], "reshape")
     if before:
         return view.apply("reshape", [view.input(before)], attributes)
-    for x, s in _scaled(view, inputs[0]):  # single numbers go last
-        return view.apply("mul", [view.apply("reshape", [x], attributes), s], {})
+    if scaled := _scaled(view, inputs[0]):  # single numbers go last
+        return view.apply("mul", [view.apply("reshape", [scaled[0]], attributes), scaled[1]], {})
     for fold in ("sum", "mean", "max", "min"):
         kept = view.of(inputs[0], fold)
         if kept and kept.attributes["keep"]:
@@ -324,8 +297,10 @@ def _cast(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) 
 
 def _sum(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
     """Single numbers leave the sum; the sum over the places of what was placed is what was placed."""
-    for x, s in _scaled(view, inputs[0]):
-        return view.apply("mul", [view.apply("sum", [x], attributes), s], {})
+    if multiply(inputs[0].dims) == 0:
+        return None  # the sum of nothing is 0, whatever s may be
+    if scaled := _scaled(view, inputs[0]):
+        return view.apply("mul", [view.apply("sum", [scaled[0]], attributes), scaled[1]], {})
     placed = view.of(inputs[0], "place")
     if not placed or attributes["axes"] != (inputs[0].type.rank - 1,):
         return None

@@ -476,6 +476,8 @@ class Spec(BaseModel):
     definitions: tuple[Definition, ...] = ()
     trains: tuple[Train, ...] = ()
     doc: str = ""
+    text: str | None = None
+    """The file as it stands, with what it uses: where the spec is written as JSON, for all of it to be read back."""
 
 
 for _model in (Argument, Repeat, If, When, Spec):

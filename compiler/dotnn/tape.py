@@ -130,6 +130,7 @@ class Tape:
         self.nodes: list[Node] = []
         self.outputs: list[Output] = []
         self.values: dict[str, Value] = {}
+        self._made: dict[str, Node] = {}
         self._written: dict[Key, Value] = {}
         self._at: At | None = None
 
@@ -180,17 +181,20 @@ class Tape:
     def add(self, op: str, *inputs: Value, **attributes: Attribute) -> Value:
         """Writes one operation. Raises ``MisfitError`` when the inputs' types do not suit it."""
         kind = lookup(op)
-        key = (op, tuple(v.name for v in inputs), tuple((k, repr(v)) for k, v in sorted(attributes.items())))
+        names = tuple(value.name for value in inputs)
+        key = _key(op, names, attributes)
         if key in self._written:
             return self._written[key]
         type = kind.infer(*(v.type for v in inputs), **attributes)
         number = len(self.nodes)
         while (name := f"{op}_{number}") in self.values:  # a graph that a pass made shorter, or an input of that name
             number += 1
-        ordered: Mapping[str, Attribute] = dict(sorted(attributes.items()))
-        return self._append(
-            Node(name=name, op=op, inputs=key[1], attributes=dict(ordered), type=type, at=self._at), key
-        )
+        ordered = dict(sorted(attributes.items()))
+        return self._append(Node(name=name, op=op, inputs=names, attributes=ordered, type=type, at=self._at), key)
+
+    def node(self, value: Value) -> Node | None:
+        """The operation that made a value; None for an input."""
+        return self._made.get(value.name)
 
     def find(self, op: str, *inputs: Value, **attributes: Attribute) -> Value | None:
         """The value of this operation, where it is written already."""
@@ -205,16 +209,16 @@ class Tape:
                 names.update(node.inputs)
                 kept.append(node)
             else:
-                del self.values[node.name]
+                del self.values[node.name], self._made[node.name]
                 del self._written[_key(node.op, node.inputs, node.attributes)]
         self.nodes[since:] = reversed(kept)
 
     def _append(self, node: Node, key: Key | None = None) -> Value:
-        key = key or _key(node.op, node.inputs, node.attributes)
         self.nodes.append(node)
+        self._made[node.name] = node
         value = Value(self, node.name, node.type)
         self.values[node.name] = value
-        self._written.setdefault(key, value)
+        self._written.setdefault(key or _key(node.op, node.inputs, node.attributes), value)
         return value
 
     def graph(self, name: str | None = None) -> Graph:

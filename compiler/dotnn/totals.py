@@ -44,7 +44,7 @@ class InParts:
     @property
     def mean(self) -> Value | None:
         """What the figure is the mean of, where it is simply one."""
-        node = _nodes(self.figure.tape).get(self.figure.name)
+        node = self.figure.tape.node(self.figure)
         folded = node is not None and node.op == "mean" and self.figure.name in self.folds
         return self.figure.tape.values[node.inputs[0]] if node and folded and not self.figure.type.rank else None
 
@@ -99,10 +99,6 @@ def require_apart(value: Value, ends: Collection[str]) -> None:
     _Rows(value.tape, ends).require_apart(value.name)
 
 
-def _nodes(tape: Tape) -> dict[str, Node]:
-    return {node.name: node for node in tape.nodes}
-
-
 def _wide(type: Type) -> bool:
     """Whether it has the rows of the batch among its dims."""
     return any(BATCH in names_in(dim) for dim in type.dims)
@@ -114,7 +110,7 @@ class _Rows:
     def __init__(self, tape: Tape, ends: Collection[str]) -> None:
         self.tape = tape
         self.ends = ends
-        self.nodes = _nodes(tape)
+        self.nodes = {node.name: node for node in tape.nodes}
         self.depending = {fed.name for fed in tape.inputs if _wide(fed.type)}
         for node in tape.nodes:
             sized = node.op == "size" and BATCH in names_in(self._dim(node))
@@ -216,7 +212,6 @@ class _Formula:
         self.parts = parts
         self.tape = tape
         self.fed = fed
-        self.nodes = _nodes(parts.figure.tape)
         self.made: dict[str, Value] = {}
 
     def of(self, value: Value) -> Value:
@@ -229,7 +224,8 @@ class _Formula:
         if value.name in self.parts.folds:
             total, *count = (self.fed[number] for number in self.parts.folds[value.name])
             return (total / count[0] if count else total).cast(dtype)
-        node = self.nodes[value.name]
+        node = self.parts.figure.tape.node(value)
+        assert node is not None  # what is fed is no part of a formula
         inputs = [self.of(self.parts.figure.tape.values[name]) for name in node.inputs]
         if node.op == "cast":
             return inputs[0].cast(dtype)

@@ -7,12 +7,15 @@ from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
 from dotnn.differentiate import GRADIENT
-from dotnn.elaborate import calls, expressions
+from dotnn.elaborate.arguments import Given
 from dotnn.elaborate.arithmetic import tensor
+from dotnn.elaborate.calls import bind, by_name, final_names
+from dotnn.elaborate.evaluate import computing, evaluate
 from dotnn.elaborate.frame import Frame
+from dotnn.elaborate.library import USER
 from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import NotKnownNow, NotThatKind
-from dotnn.elaborate.values import Bound, Instance, Known, Phase, Sequence, Tensor, kind, plain
+from dotnn.elaborate.values import Bound, Instance, Known, Phase, Scheduled, Sequence, Tensor, kind, plain
 from dotnn.graph import Graph
 from dotnn.operation import shape_text
 from dotnn.read.text import heading
@@ -51,7 +54,7 @@ class Clock:
 
 def slots(machine: Machine, train: Train, weights: dict[str, Tensor]) -> None:
     """In the phase `init`: the first value of everything that the optimizer remembers."""
-    frame = Frame(machine, "user", "")
+    frame = Frame(machine, USER, "")
     optimizer = _optimizer(frame, train)
     clock = Clock(plain(machine.tape.literal(1, "i64")).value, 1, 1)
     settings = {name: _at(frame, value, clock, train.optimizer) for name, value in optimizer.settings.items()}
@@ -68,7 +71,6 @@ def update(graph: Graph, machine: Machine, train: Train, steps: int, epoch: int)
     steps: how many there will be; epoch: how many make an epoch.
     """
     tape = machine.tape = Tape.of(graph.model_copy(update={"outputs": ()}))
-    before = len(tape.nodes)
     machine.instances = {}
     values = {o.name: tape.values[o.value] for o in graph.outputs}
     kept = [o for o in graph.outputs if not o.name.startswith(GRADIENT)]
@@ -77,10 +79,10 @@ def update(graph: Graph, machine: Machine, train: Train, steps: int, epoch: int)
     norm = _norm(list(gradients.values()))
     step = machine.clock() + 1
 
-    frame = Frame(machine, "user", "")
+    frame = Frame(machine, USER, "")
     optimizer = _optimizer(frame, train)
     clock = Clock(step, steps, epoch)
-    with tape.at(machine.place(train.optimizer.span, "user", "")):
+    with tape.at(machine.place(train.optimizer.span, USER, "")):
         settings = {name: _at(frame, value, clock, train.optimizer) for name, value in optimizer.settings.items()}
         gradients = _clipped(frame, train, gradients, norm)
         gradients = _decayed(frame, train, weights, gradients)
@@ -100,20 +102,7 @@ def update(graph: Graph, machine: Machine, train: Train, steps: int, epoch: int)
         tape.output("rate", tensor(tape, rate if isinstance(rate, Tensor | int | float) else 0.0, "f32").value, "rate")
         loss = values["loss"]
         tape.output("finite", tape.add("and", _is_finite(loss), _is_finite(norm)), "finite")
-    return _soon(tape.graph(), before)
-
-
-def _soon(graph: Graph, before: int) -> Graph:
-    """The same operations, each one of the update as soon as it can be done: right behind the gradient that it needs.
-
-    A gradient is then used while it is near at hand, and its memory is free for the next. The first ``before``
-    operations keep their order.
-    """
-    turn = {node.name: i for i, node in enumerate(graph.nodes[:before])}
-    for node in graph.nodes[before:]:
-        turn[node.name] = max((turn.get(name, -1) for name in node.inputs), default=-1)
-    ordered = sorted(graph.nodes, key=lambda node: turn[node.name])
-    return graph.model_copy(update={"nodes": tuple(ordered)})
+    return tape.graph()
 
 
 def _is_finite(x: Value) -> Value:
@@ -133,11 +122,13 @@ def _clipped(frame: Frame, train: Train, gradients: dict[str, Value], norm: Valu
     """`clip norm c`: shortened together to the length c where they are longer."""
     if train.clip is None:
         return gradients
-    most = expressions.evaluate(frame, train.clip)
+    most = evaluate(frame, train.clip)
     if isinstance(most, bool) or not isinstance(most, int | float) or most <= 0:
-        frame.machine.fail(NotThatKind, train.clip, "user", wanted="a number above 0", found=kind(most))
+        frame.machine.fail(NotThatKind, train.clip, USER, wanted="a number above 0", found=kind(most))
     tape = norm.tape
-    factor = tape.add("minimum", tape.literal(most) / tape.add("maximum", norm, tape.literal(most)), tape.literal(1))
+    with computing(frame, train.clip):
+        length = tensor(tape, most, "f32").value
+    factor = tape.add("minimum", length / tape.add("maximum", norm, length), tape.literal(1))
     return {path: gradient * factor for path, gradient in gradients.items()}
 
 
@@ -145,15 +136,17 @@ def _decayed(frame: Frame, train: Train, weights: dict[str, Value], gradients: d
     """`decay r for PATTERN`: r * w is added to the gradient of each weight whose path matches."""
     made = dict(gradients)
     for decay in train.decays:
-        rate = expressions.evaluate(frame, decay.rate)
+        rate = evaluate(frame, decay.rate)
         if isinstance(rate, bool) or not isinstance(rate, int | float):
-            frame.machine.fail(NotThatKind, decay.rate, "user", wanted="a number", found=kind(rate))
+            frame.machine.fail(NotThatKind, decay.rate, USER, wanted="a number", found=kind(rate))
         matching = [path for path in weights if fnmatchcase(path, _glob(decay.pattern))]
         if not matching:
             near = perhaps(decay.pattern, weights, f"the weights are {', '.join(weights)}")
             raise NothingMatches(span=decay.span, pattern=decay.pattern, near=near).error()
+        with computing(frame, decay.rate):
+            factor = tensor(frame.machine.tape, rate, "f32").value
         for path in matching:
-            made[path] = made[path] + weights[path] * rate
+            made[path] = made[path] + weights[path] * factor
     return made
 
 
@@ -164,12 +157,12 @@ def _glob(pattern: str) -> str:
 
 def _optimizer(frame: Frame, train: Train) -> Bound:
     """What the `optimizer` line names, with its settings."""
-    value = expressions.evaluate(frame, train.optimizer)
+    value = evaluate(frame, train.optimizer)
     if isinstance(value, Known) and value.definition.word == "optimizer":
-        value = calls.bind(frame, value, (), train.optimizer, None)
+        value = bind(frame, value, (), train.optimizer, None)
     if not isinstance(value, Bound) or value.known.definition.word != "optimizer":
         way = "write its name and its settings, NAME(lr = 1e-3); it may be one of your own"
-        frame.machine.fail(NotThatKind, train.optimizer, "user", wanted="an optimizer", found=kind(value), way=way)
+        frame.machine.fail(NotThatKind, train.optimizer, USER, wanted="an optimizer", found=kind(value), way=way)
     if len(value.known.definition.inputs) != 2:
         fault = f"takes {len(value.known.definition.inputs)} names in its second list, and it is given two"
         _refuse(frame, value, fault, "its second list is the weight and its gradient, in this order: (w, g)")
@@ -178,7 +171,7 @@ def _optimizer(frame: Frame, train: Train) -> Bound:
 
 def _refuse(frame: Frame, optimizer: Bound, fault: str, way: str) -> NoReturn:
     name, definition = optimizer.known.name, optimizer.known.definition
-    frame.machine.fail(NotAnUpdate, heading(definition), "user", name=name, fault=fault, way=way)
+    frame.machine.fail(NotAnUpdate, heading(definition), USER, name=name, fault=fault, way=way)
 
 
 def _step(
@@ -187,10 +180,10 @@ def _step(
     """One weight's update: the optimizer's body, with `w` and `g` in place. Gives what the weight and slots become."""
     machine = frame.machine
     inputs = optimizer.known.definition.inputs
-    given: calls.Given = [(None, weight, train.optimizer), (None, gradient, train.optimizer)]
+    given: Given = [(None, weight, train.optimizer), (None, gradient, train.optimizer)]
     own = {**settings, "step": settings_step(frame)}
     before = set(machine.successors)
-    final = calls.final_names(frame, optimizer.known, own, Instance(path), given, train.optimizer)
+    final = final_names(frame, optimizer.known, own, Instance(path), given, train.optimizer)
     new = {name: machine.successors[name].value for name in machine.successors if name not in before}
     name, after = inputs[0].name, final[inputs[0].name]
     if after is weight:
@@ -217,12 +210,13 @@ def settings_step(frame: Frame) -> Tensor:
 def _at(frame: Frame, value: Any, clock: Clock, part: Part) -> Any:
     """A setting at this step: a schedule gives its value, anything else is itself."""
     if isinstance(value, Known) and value.curried and value.definition.word == "function":
-        value = calls.bind(frame, value, (), part, None)
+        value = bind(frame, value, (), part, None)
     if isinstance(value, Bound) and value.known.definition.word == "function":
         value = Sequence((Phase(value),))
     if not isinstance(value, Sequence):
         return value
-    return _phases(frame, value.phases, 0, clock, part)
+    made = _phases(frame, value.phases, 0, clock, part)
+    return Scheduled(made.value, made.labels, made.bound) if isinstance(made, Tensor) else made
 
 
 def _phases(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, part: Part) -> Any:
@@ -232,7 +226,7 @@ def _phases(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, p
     if rest and lasts is None:
         way = "say how long it lasts: a setting `lasts`, or `until epoch 10` after it"
         what, because = "the end of a schedule that another follows", "the first of these has no end of its own"
-        frame.machine.fail(NotKnownNow, part, "user", what=what, because=because, way=way)
+        frame.machine.fail(NotKnownNow, part, USER, what=what, because=because, way=way)
     length = lasts if lasts is not None else max(clock.steps - start, 1)
     tape = clock.step.tape
     after = _first(frame, rest, start + length, clock, part) if rest else None
@@ -258,14 +252,14 @@ def _lasts(frame: Frame, phase: Phase, start: int, clock: Clock, part: Part) -> 
         return max(phase.until * (clock.epoch if phase.unit == "epoch" else 1) - start, 0)
     lasts = phase.value.settings.get("lasts") if isinstance(phase.value, Bound) else None
     if lasts is not None and (not isinstance(lasts, int) or isinstance(lasts, bool) or lasts < 1):
-        frame.machine.fail(NotThatKind, part, "user", wanted="a number of steps for `lasts`", found=kind(lasts))
+        frame.machine.fail(NotThatKind, part, USER, wanted="a number of steps for `lasts`", found=kind(lasts))
     return lasts
 
 
 def _value(frame: Frame, value: Any, step: Tensor, steps: int, after: Any, part: Part) -> Any:
     if isinstance(value, Known) and value.curried:
-        value = calls.bind(frame, value, (), part, None)
+        value = bind(frame, value, (), part, None)
     if not isinstance(value, Bound):
         return value
     facts = {"step": step, "steps": steps, **({} if after is None else {"after": after})}
-    return calls.by_name(frame, value, facts, part)
+    return by_name(frame, value, facts, part)

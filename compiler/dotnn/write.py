@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dotnn import spec
+from dotnn_grammar.layout import RESERVED
 
 # How tightly each form binds, as nested in the grammar.
 EXPRESSION, SCHEDULE, PHASE, CHOICE, OR, AND, NOT, RELATION, RANGE, SUM, PRODUCT, SIGN, POWER, POSTFIX = range(14)
@@ -114,7 +115,8 @@ def quote(text: str) -> str:
 
 
 def column_name(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else quote(name)
+    is_bare = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name not in RESERVED
+    return name if is_bare else quote(name)
 
 
 def listed(items: Iterable[spec.Expression]) -> str:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from lark import Token
 
+from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.source import Span
 
@@ -28,6 +29,9 @@ TRAIN_WORDS = (
     "loss", "error", "metric", "answer", "optimizer", "batch", "epochs", "steps", "seed", "stop", "keep", "clip",
     "decay", "precision", "accumulate", "freeze", "rate", "start", "every", "step",
 )  # fmt: skip
+
+VALUED = ("loss", "error", "answer", "optimizer", "batch", "epochs", "steps", "seed")
+"""Lines that begin with a value, never with a word of their own."""
 
 FIRST: dict[Context, tuple[str, ...]] = {"file": DECLARATIONS, "data": DATA_WORDS, "train": TRAIN_WORDS, "body": ()}
 
@@ -48,9 +52,6 @@ CONTINUES = (
 """After these the statement goes on, whatever the newline says."""
 
 CLOSES = {"(": ")", "[": "]", "{": "}"}
-
-MAX_DEPTH = 64
-MAX_TOKEN = 64 * 1024
 
 LATER = {
     "scan": ("a layer that steps through time", "write the few steps out, or use `repeat`"),
@@ -83,7 +84,7 @@ class TooDeep(Problem):
     code = "G031"
     title = "brackets are nested more than {most} deep"
     label = "this one is too deep"
-    help = "give an inner part a name on a line of its own"
+    help = "give an inner part a name on a line of its own (`--limit depth=N` allows more)"
     most: int
 
 
@@ -91,7 +92,7 @@ class TooLong(Problem):
     code = "G032"
     title = "this word or number is longer than {most} characters"
     label = "it starts here"
-    help = "put long texts into a data file"
+    help = "put long texts into a data file (`--limit token=N` allows more)"
     most: int
 
 
@@ -121,6 +122,7 @@ class Layout:
         """The statement before that, or the part of it before a `{`."""
         self.problems: list[Problem] = []
         """What this version has not, left out of the tokens."""
+        self._deepest = limits().depth
         self._lines = _lines(tokens, file)
         self._ahead: deque[Token] = deque()
         self._inside: Context = "body"
@@ -188,11 +190,21 @@ class Layout:
             return token.update(type="WORD")
         if last.type in OPERANDS:
             return token.update(type=MID_WORDS.get(token, "WORD"))
-        if token in ("column", "columns") and self.contexts[-1] == "data" and self._followed_by(("NAME", "STRING")):
+        named = last.type in ("_COLUMN", "_COLUMNS")
+        if (
+            token in ("column", "columns")
+            and not named
+            and self.contexts[-1] == "data"
+            and self._followed_by(("NAME", "STRING"))
+        ):
             return token.update(type="_" + token.upper())
         in_setting = self.statement[0].type == "SETTING" and context != "body"
         if in_setting and last.type in ("SETTING", "WORD", "COMMA") and self._followed_by(LITERALS):
-            return token.update(type="WORD")
+            # `loss each where kept`, `batch few until epoch 3 then many`: here the first word is a value.
+            is_value = (last.type == "SETTING" and last in VALUED) or self._peek() in MID_WORDS
+            # `until epoch n where kept`
+            is_value = is_value or (last.type == "WORD" and self.statement[-2].type == "_UNTIL")
+            return token if is_value else token.update(type="WORD")
         return token
 
     def _first(self, token: Token, context: Context) -> Token:
@@ -226,8 +238,8 @@ class Layout:
         self.statement.append(token)
         if token.type in ("LPAR", "LSQB", "LBRACE"):
             self.open.append(token)
-            if len(self.open) > MAX_DEPTH:
-                raise TooDeep(span=span_of(token, self.file), most=MAX_DEPTH).error()
+            if len(self.open) > self._deepest:
+                raise TooDeep(span=span_of(token, self.file), most=self._deepest).error()
         if token.type == "LBRACE":
             self.contexts.append(self._inside if len(self.contexts) == 1 else "body")
             self.ended, self.statement = self.statement[:-1], []
@@ -274,10 +286,11 @@ def _lines(tokens: Iterator[Token], file: str) -> Iterator[Token]:
     held: Token | None = None
     last: Token | None = None
     brackets: list[str] = []
+    longest = limits().token
     for token in tokens:
-        if len(token) > MAX_TOKEN:
+        if len(token) > longest:
             where = span_of(token, file).model_copy(update={"end_column": (token.column or 1) + 1})
-            raise TooLong(span=where, most=MAX_TOKEN).error()
+            raise TooLong(span=where, most=longest).error()
         if token.type == "_NL":
             inside = bool(brackets) and brackets[-1] != "{"
             if not inside or token == ";":

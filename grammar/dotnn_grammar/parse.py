@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -10,19 +11,19 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from dotnn_grammar.layout import Layout, span_of
+from dotnn_grammar.limits import limits
 from dotnn_grammar.mistakes import explain_character, explain_token
 from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.source import Source, Span
 
-MAX_FILE = 1024 * 1024
-MAX_TREE = 120
-"""Levels of the tree: what the passes after this one may recurse into, and what JSON readers take."""
+_WORD = re.compile(r'\n|"[^"\n]*"|\w+|#[^\n]*|[^\w\s]')
+"""About what the lexer makes of a text: enough to count by."""
 
 
 class TooLarge(Problem):
     code = "G030"
     title = "`{file}` is larger than {most} bytes"
-    help = "move definitions to a file of their own (`use`), and data to a data file"
+    help = "move definitions to a file of their own (`use`), and data to a data file (`--limit file=N` allows more)"
     file: str
     most: int
 
@@ -31,7 +32,15 @@ class TooInvolved(Problem):
     code = "G033"
     title = "this is nested too deeply to be read"
     label = "more than {most} levels"
-    help = "give a part of it a name on a line of its own"
+    help = "give a part of it a name on a line of its own (`--limit levels=N` allows more)"
+    most: int
+
+
+class TooManyWords(Problem):
+    code = "G035"
+    title = "this spec has more than {most:,} words, signs and ends of lines"
+    label = "this one is too many"
+    help = "a number of turns is a `repeat`, and many numbers are a data file (`--limit words=N` allows more)"
     most: int
 
 
@@ -88,8 +97,9 @@ def _expected(fed: list[Token], stray: Token) -> set[str]:
 
 
 def check_text(source: Source) -> None:
-    if len(source.text) > MAX_FILE or len(source.text.encode("utf-8", "replace")) > MAX_FILE:
-        raise TooLarge(file=source.name, most=MAX_FILE).error()
+    most = limits().file
+    if len(source.text) > most or len(source.text.encode("utf-8", "replace")) > most:
+        raise TooLarge(file=source.name, most=most).error()
     nul = source.text.find("\0")
     if nul >= 0:
         line = source.text.count("\n", 0, nul) + 1
@@ -97,15 +107,30 @@ def check_text(source: Source) -> None:
         raise NulByte(
             span=Span(file=source.name, line=line, column=column, end_line=line, end_column=column + 1)
         ).error()
+    count_words(source)
+
+
+def count_words(source: Source, before: int = 0) -> int:
+    """``before`` and the words, signs and ends of lines of this text. Raises G035 where they are too many."""
+    most = limits().words
+    count = before
+    for count, word in enumerate(_WORD.finditer(source.text), before + 1):
+        if count > most:
+            line = source.text.count("\n", 0, word.start()) + 1
+            column = word.start() - source.text.rfind("\n", 0, word.start())
+            span = Span(file=source.name, line=line, column=column, end_line=line, end_column=column + 1)
+            raise TooManyWords(span=span, most=most).error()
+    return count
 
 
 def check_depth(source: Source, tree: Tree[Token]) -> None:
     """Walks without recursion, which is what the limit is for."""
+    most = limits().levels
     waiting: list[tuple[Tree[Token], int]] = [(tree, 1)]
     while waiting:
         branch, depth = waiting.pop()
-        if depth > MAX_TREE:
-            raise TooInvolved(span=span_of_tree(branch, source.name), most=MAX_TREE).error()
+        if depth > most:
+            raise TooInvolved(span=span_of_tree(branch, source.name), most=most).error()
         waiting.extend((child, depth + 1) for child in branch.children if isinstance(child, Tree))
 
 
@@ -123,4 +148,4 @@ def span_of_tree(tree: Tree[Token], file: str) -> Span:
     )
 
 
-__all__ = ["MAX_FILE", "grammar", "parse", "span_of", "span_of_tree"]
+__all__ = ["grammar", "parse", "span_of", "span_of_tree"]

@@ -96,9 +96,16 @@ class ProblemError(Exception):
         super().__init__("; ".join(f"{p.code} {p.title_text}" for p in self.problems))
 
 
+MOST_COMPARED = 2000
+"""Letters of a name, and names that it is compared with: more would take longer than anybody waits."""
+
+
 def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     """The known names that ``name`` may have been meant to be, best first."""
-    return difflib.get_close_matches(name, sorted(set(known)), n=most, cutoff=0.6)
+    if len(name) > MOST_COMPARED:
+        return []
+    known = [word for word in sorted(set(known)) if abs(len(word) - len(name)) <= len(name)][:MOST_COMPARED]
+    return difflib.get_close_matches(name, known, n=most, cutoff=0.6)
 
 
 def perhaps(name: str, known: Iterable[str], otherwise: str = "") -> str:

@@ -12,6 +12,9 @@ TAB = 4
 LONGEST = 160
 """Columns of a line that are shown at most."""
 
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Kinds of characters that order a terminal about, or break its lines."""
+
 RED, BLUE, BOLD, PLAIN = "\x1b[1;31m", "\x1b[1;34m", "\x1b[1m", "\x1b[0m"
 
 
@@ -80,7 +83,7 @@ def expand(text: str, column: int = 0) -> str:
 
 def clean(text: str) -> str:
     """Control characters are shown as a sign: a file must not be able to steer the terminal."""
-    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c != "\n" else c for c in text)
+    return "".join("\ufffd" if unicodedata.category(c) in UNSEEN and c != "\n" else c for c in text)
 
 
 def len_shown(text: str) -> int:

@@ -269,3 +269,21 @@ def test_a_run_that_goes_on_goes_on_with_its_loggers(folder, nn):
     files = sorted(p for p in (folder / "r" / "tensorboard").iterdir())
     assert len(files) == 2
     assert files[1].stat().st_size > 500
+
+
+def test_metrics_go_on_in_the_middle_of_an_epoch_with_the_same_bits(folder, nn):
+    spec = (folder / "points.nn").read_text()
+    lines = "  metric f = f1(argmax(scores) == 1, kind == 1)\n  metric top = max(scores) - min(scores)\n"
+    (folder / "points.nn").write_text(spec.replace("  batch 16\n", f"{lines}  batch 16\n"))
+    words = ("train", "points.nn", "--threads", 1, "--device", "cpu")
+    assert nn(*words, "--steps", 12, "--out", "straight")[0] == 0
+    assert nn(*words, "--steps", 8, "--out", "cut")[0] == 0  # 3 of the 5 steps of the second epoch
+    assert nn("resume", "cut", "--steps", 12)[0] == 0
+    straight, cut = (
+        [json.loads(line) for line in (folder / name / "log.jsonl").read_text().splitlines()]
+        for name in ("straight", "cut")
+    )
+    assert [line["step"] for line in cut] == [5, 10, 12]
+    for one, other in zip(straight, cut, strict=True):
+        assert set(one["train"]) == {"loss", "error", "f", "top"}
+        assert (one["train"], one["val"]) == (other["train"], other["val"])

@@ -8,6 +8,11 @@ from dotnn.data import load, open_source
 from dotnn.data.tables import BLOCK
 
 
+def zipped(content: bytes) -> bytes:
+    """Without the time of day, which would give the test another name in each process."""
+    return gzip.compress(content, mtime=0)
+
+
 def read(bench, name="rows.csv", *, columns=("x",)):
     return load(bench.data(name), [bench.number(*columns)], bench.spans, bench.folder).splits["train"].arrays["x"]
 
@@ -27,9 +32,9 @@ def read(bench, name="rows.csv", *, columns=("x",)):
         ("rows.csv", "x,y\n1,\u2028é\n2,b\n".encode()),
         ("ROWS.CSV", b"x,y\n1,a\n2,b\n"),
         ("rows.tsv", b"x\ty\n1\ta, b\n2\tb\n"),
-        ("rows.csv.gz", gzip.compress(b"x,y\n1,a\n2,b\n")),
-        ("rows.tsv.gz", gzip.compress(b"x\ty\n1\ta\n2\tb\n")),
-        ("rows.csv.gz", gzip.compress(b"x,y\n1,a\n") + gzip.compress(b"2,b\n") + b"\0\0"),
+        ("rows.csv.gz", zipped(b"x,y\n1,a\n2,b\n")),
+        ("rows.tsv.gz", zipped(b"x\ty\n1\ta\n2\tb\n")),
+        ("rows.csv.gz", zipped(b"x,y\n1,a\n") + zipped(b"2,b\n") + b"\0\0"),
     ],
 )
 def test_forms_of_a_table(bench, name, content):
@@ -38,9 +43,7 @@ def test_forms_of_a_table(bench, name, content):
     assert read(bench, name).tolist() == [1, 2]
 
 
-@pytest.mark.parametrize(
-    ("name", "packed"), [("rows.csv", b""), ("rows.csv.gz", b""), ("rows.csv.gz", gzip.compress(b""))]
-)
+@pytest.mark.parametrize(("name", "packed"), [("rows.csv", b""), ("rows.csv.gz", b""), ("rows.csv.gz", zipped(b""))])
 def test_empty(bench, refused, name, packed):
     bench.write(name, packed)
     problem = refused("D017", lambda: open_source(bench.data(name), bench.folder))
@@ -154,7 +157,7 @@ def test_zero_byte_in_a_row(bench, refused):
 
 
 def test_gzip_by_another_name(bench, refused):
-    bench.write("rows.csv", gzip.compress(b"x,y\n1,2\n"))
+    bench.write("rows.csv", zipped(b"x,y\n1,2\n"))
     assert "name it .gz" in refused("D015", lambda: open_source(bench.data("rows.csv"), bench.folder)).title_text
 
 
@@ -165,11 +168,11 @@ def test_quotes(bench, refused):
     bench.write("rows.csv", 'x,y\n1,"a"b\n')
     assert "rows.csv:2 " in refused("D016", lambda: read(bench)).title_text
     bench.write("rows.csv", "x,y\n1," + "a" * 200_000 + "\n")
-    assert "131,072" in refused("D016", lambda: read(bench)).title_text
+    assert "131,072" in refused("D046", lambda: read(bench)).title_text
 
 
 def test_damaged_archive(bench, refused):
-    whole = gzip.compress(b"x,y\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(20_000)))
+    whole = zipped(b"x,y\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(20_000)))
     for name, content, reason in (
         ("a.csv.gz", b"x,y\n1,2\n", "it is not a gzip file"),
         ("b.csv.gz", whole[:-9], "its end is missing"),
@@ -184,7 +187,7 @@ def test_damaged_archive(bench, refused):
 def test_a_bomb_is_counted_before_it_is_kept(bench, refused):
     import tracemalloc
 
-    bomb = gzip.compress(b"x\n" + b"1\n" * 50_000_000)
+    bomb = zipped(b"x\n" + b"1\n" * 50_000_000)
     bench.write("rows.csv.gz", bomb)
     tracemalloc.start()
     problem = refused("D014", lambda: read(bench, "rows.csv.gz"))
@@ -195,7 +198,7 @@ def test_a_bomb_is_counted_before_it_is_kept(bench, refused):
 
 
 def test_a_small_table_of_equal_rows_is_no_bomb(bench):
-    packed = gzip.compress(b"x\n" + b"1\n" * 200_000)
+    packed = zipped(b"x\n" + b"1\n" * 200_000)
     assert 200 * len(packed) < 400_000
     bench.write("rows.csv.gz", packed)
     assert len(read(bench, "rows.csv.gz")) == 200_000

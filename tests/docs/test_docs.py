@@ -423,6 +423,8 @@ ROOMS = (
     "backends/dotnn_onnx",
     "backends/dotnn_onnx/spelling",
     "backends/dotnn_reference",
+    "backends/dotnn_torch",
+    "backends/dotnn_torch/script",
 )
 
 

@@ -14,6 +14,7 @@ from dotnn.compiler import lower
 from dotnn.graph import Graph
 from dotnn.plan import params_of
 from dotnn.plugins import Options, backend
+from dotnn.program import Pass
 from dotnn.read import read_file
 from dotnn.simplify import simplify
 from dotnn_grammar.problems import Problem, ProblemError
@@ -69,7 +70,7 @@ class Bench:
         (self.folder / "d.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
         return "\n".join(["data d {", '  source table "d.csv"', *lines, "}"])
 
-    def graphs(self, text: str, columns: dict[str, Any] | None = None, after: str = "simplify", **words: Any) -> Any:
+    def graphs(self, text: str, columns: dict[str, Any] | None = None, after: Pass = "simplify", **words: Any) -> Any:
         """Every graph of the spec, as after the pass ``after``. An epoch has 5 steps, and there are 50."""
         builder = self.builder(text, columns, **words)
         return lower(builder, builder.train, 50, 5, after)

@@ -41,7 +41,7 @@ def test_what_grows_too_large_is_refused_quickly(bench, name):
     start = time.monotonic()
     problem = bench.problem(BOMBS[name])
     assert time.monotonic() - start < 5  # half a second on a machine of its own
-    assert problem.code in ("B020", "B003")
+    assert problem.code in ("B003", "B020", *(f"B08{i}" for i in range(8)))
 
 
 def test_what_is_large_but_fits_is_built(bench):

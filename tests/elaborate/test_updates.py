@@ -129,3 +129,31 @@ FAULTS = {
 @pytest.mark.parametrize("text", FAULTS)
 def test_what_is_no_update_is_refused(bench, text):
     assert FAULTS[text] in bench.problem(text + "\n" + NET, ONES, optimizer="mine").title_text
+
+
+@pytest.mark.parametrize("momentum", ["0 until step 1 then 0.5", "0.5 until step 1 then 0", "cosine(from = 0.9)"])
+def test_momentum_may_be_a_schedule(bench, momentum):
+    """sgd asks whether it has any: a schedule is no one number, so the answer is yes, and the state is there."""
+    graphs = bench.graphs(NET, ONES, optimizer=f"sgd(lr = 1, momentum = {momentum})")
+    assert "N.w:sgd.v" in {out.name for out in graphs["init"].outputs}
+    rates = {"cosine(from = 0.9)": [cosine(1, 50, 0.9), cosine(2, 50, 0.9)]}
+    wanted = rates.get(momentum, [0, 0.5] if momentum.startswith("0 ") else [0.5, 0])
+    state = {"N.w": np.ones(3), "N.w:sgd.v": np.full(3, 8.0)}
+    for step, share in enumerate(wanted):
+        made = bench.run(graphs["train"], {**state, **ONES, "step": step})
+        assert made["N.w:sgd.v.next"] == pytest.approx(np.full(3, share * 8 + 1), rel=1e-6)
+        assert made["N.w.next"] == pytest.approx(np.full(3, 1 - (share * 8 + 1)), rel=1e-6)
+
+
+def test_a_schedule_that_never_changes_is_its_number(bench):
+    graphs = bench.graphs(NET, ONES, optimizer="sgd(lr = 1, momentum = constant(0))")
+    assert not any("sgd.v" in out.name for out in graphs["init"].outputs)
+
+
+def test_a_schedule_is_asked_for_no_more_than_whether_it_is_a_number(bench):
+    own = "optimizer mine(b)(w, g) {\n  if b > 0 { w = w - g } else { w = w - b*g }\n}\n"
+    assert bench.problem(own + NET, ONES, optimizer="mine(b = cosine(from = 1))").code == "B010"
+    chosen = "optimizer mine(b)(w, g) { w = w - (3*g if b == 0 else g) }\n"  # number by number: at each step anew
+    graph = bench.graphs(chosen + NET, ONES, optimizer="mine(b = 0 until step 1 then 1)")["train"]
+    after = [bench.run(graph, {"N.w": np.ones(3), **ONES, "step": step})["N.w.next"][0] for step in (0, 1)]
+    assert after == pytest.approx([-2, 0])

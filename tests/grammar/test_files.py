@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dotnn.read import read_file
-from dotnn_grammar.parse import MAX_FILE
+from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem, ProblemError
 
 
@@ -79,8 +79,8 @@ def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.nn").write_text(function("a"))
     (tmp_path / "in/a.nn").symlink_to(tmp_path / "a.nn")
     (tmp_path / "in/folder").symlink_to(tmp_path)
-    assert problem(write(tmp_path / "in", main='use "a.nn"\n')).code == "R034"
-    assert problem(write(tmp_path / "in", main='use "folder/a.nn"\n')).code == "R034"
+    assert problem(write(tmp_path / "in", main='use "a.nn"\n')).code == "R038"
+    assert problem(write(tmp_path / "in", main='use "folder/a.nn"\n')).code == "R038"
 
 
 def test_what_is_no_plain_text_is_refused(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_what_is_no_plain_text_is_refused(tmp_path: Path) -> None:
     assert problem(write(tmp_path, main='use "pipe.nn"\n')).code == "R031"
     (tmp_path / "latin.nn").write_bytes("# caf\xe9\n".encode("latin-1"))
     assert problem(write(tmp_path, main='use "latin.nn"\n')).code == "R033"
-    (tmp_path / "large.nn").write_bytes(b"#" * (MAX_FILE + 1))
+    (tmp_path / "large.nn").write_bytes(b"#" * (limits().file + 1))
     assert problem(write(tmp_path, main='use "large.nn"\n')).code == "G030"
     assert problem(write(tmp_path, main='use ""\n')).code == "R030"
     assert problem(tmp_path / "nowhere.nn").code == "R030"

@@ -13,8 +13,9 @@ from dotnn import spec
 from dotnn.graph import describe, dump
 from dotnn.read import read_definitions, read_file, read_parts, read_text
 from dotnn.spec import Spec
-from dotnn_grammar.layout import LATER, MAX_DEPTH, NotYet
-from dotnn_grammar.parse import MAX_FILE, grammar, parse
+from dotnn_grammar.layout import LATER, NotYet
+from dotnn_grammar.limits import limits
+from dotnn_grammar.parse import grammar, parse
 from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.source import Source
 
@@ -406,7 +407,7 @@ def test_other_training_is_not_in_this_version(line: str) -> None:
 
 
 def test_depth_is_limited() -> None:
-    assert isinstance(value("(" * (MAX_DEPTH - 1) + "x" + ")" * (MAX_DEPTH - 1)), spec.Name)
+    assert isinstance(value("(" * (limits().depth - 1) + "x" + ")" * (limits().depth - 1)), spec.Name)
     (problem,) = problems("param a = " + "(" * 5000)
     assert problem.code == "G031"
 
@@ -438,7 +439,7 @@ def test_the_deepest_that_is_read_goes_through_json() -> None:
 
 
 def test_sizes_are_limited() -> None:
-    assert problems("#" + " " * MAX_FILE)[0].code == "G030"
+    assert problems("#" + " " * limits().file)[0].code == "G030"
     assert problems(f"param {'a' * 70_000} = 1")[0].code == "G032"
     assert problems("param a = 1\n# \0")[0].code == "G034"
     assert problems(f"param a = {'9' * 400}")[0].code == "R001"

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-OURS = ("dotnn_grammar", "dotnn", "dotnn_onnx", "dotnn_reference")
+OURS = ("dotnn_grammar", "dotnn", "dotnn_onnx", "dotnn_reference", "dotnn_torch")
 
 FLOORS = {
     "grammar/dotnn_grammar": {"dotnn_grammar", "lark", "pydantic"},
@@ -19,6 +19,7 @@ FLOORS = {
     },
     "backends/dotnn_onnx": {"dotnn_grammar", "dotnn", "dotnn_onnx", "numpy", "onnx", "onnxruntime", "pydantic"},
     "backends/dotnn_reference": {"dotnn_grammar", "dotnn", "dotnn_reference", "numpy"},
+    "backends/dotnn_torch": {"dotnn_grammar", "dotnn", "dotnn_torch", "numpy", "torch"},
     # A dialect of ONNX: it spells operations as the ONNX backend does, and builds on that backend and no other.
     "backends/dotnn_training_info": {"dotnn_grammar", "dotnn", "dotnn_onnx", "dotnn_training_info", "numpy", "onnx"},
 }

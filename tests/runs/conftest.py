@@ -49,3 +49,9 @@ def left():
         return tensors, [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
 
     return of
+
+
+@pytest.fixture
+def kills(request):
+    """How many runs are to be ended; 0 for the few of the ordinary tests."""
+    return request.config.getoption("--kills")

@@ -351,7 +351,7 @@ def experiment(what: str, name: str, count: int, seed: int, folder: Path) -> dic
     if what == "calls":
         tasks = [partial(at_call, case, number=n, straight=straight) for n in every]
     elif what == "kills":
-        tasks = [partial(at_moment, case, share=s, whole=whole * 1.2, straight=straight) for s in shares]
+        tasks = [partial(at_moment, case, share=s, whole=whole, straight=straight) for s in shares]
     elif what == "errors":
         kinds = (errno.ENOSPC, errno.EIO)
         tasks = [partial(failing, case, number=n, kind=kinds[n % 2], straight=straight) for n in every]

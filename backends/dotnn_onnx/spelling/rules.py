@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dotnn.graph import Dtype, Node
+from dotnn.plugins import lowering
 from dotnn_grammar.problems import Problem
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ def spelling(*ops: str) -> Callable[[Rule], Rule]:
 
 def rule_of(node: Node) -> Rule:
     """The rule for a node's operation. Raises ``ProblemError`` where there is none."""
-    if node.op not in _rules:
+    rule = _rules.get(node.op) or lowering(node.op, "onnx")
+    if rule is None:
         where = f" ({node.at})" if node.at else ""
         raise NotInOnnx(op=node.op, where=where).error()
-    return _rules[node.op]
+    return rule
 
 
 def by_way_of(w: Writer, node: Node, op: str, ways: dict[Dtype, Dtype], *inputs: str) -> None:

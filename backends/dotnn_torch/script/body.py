@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dotnn import spec
-from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import USER
-from dotnn.elaborate.values import Bound, Interval, Known, Native, Primitive, Shape, Tensor
+from dotnn.elaborate.values import Bound, Interval, Known, Native, Primitive, Shape
 from dotnn_torch.problems import NotInThisVersion
 from dotnn_torch.script import text
 from dotnn_torch.script.text import Code, call, infix
-from dotnn_torch.script.trace import is_number, is_tensor
 from dotnn_torch.script.words import Argument, UnspokenError, axes_text, pair, signed, speak
 
 if TYPE_CHECKING:
@@ -95,7 +93,7 @@ class Writer:
 
     # ---- names and numbers
 
-    def _name(self, part: spec.Name) -> Code:
+    def write_name(self, part: spec.Name) -> Code:
         word = part.name
         if word in self.names:
             return self.names[word]
@@ -114,20 +112,20 @@ class Writer:
         if isinstance(known, Known) and known.definition.word == "function":
             alias = self.book.alias(known)
             return Code(f"torch.{alias}" if alias else self.book.function(known).name)
-        self.refuse(part, f"`{word}` here")
+        return self.refuse(part, f"`{word}` here")
 
-    def _number(self, part: spec.Number) -> Code:
+    def write_number(self, part: spec.Number) -> Code:
         return Code(repr(part.value))
 
-    def _truth(self, part: spec.Truth) -> Code:
+    def write_truth(self, part: spec.Truth) -> Code:
         return Code(str(part.value))
 
-    def _text(self, part: spec.Text) -> Code:
+    def write_text(self, part: spec.Text) -> Code:
         return Code('"' + part.value.replace("\\", "\\\\").replace('"', '\\"') + '"')
 
     # ---- arithmetic
 
-    def _binary(self, part: spec.Binary) -> Code:
+    def write_binary(self, part: spec.Binary) -> Code:
         sign, a, b = part.operator, self.argument(part.left), self.argument(part.right)
         if a.number and b.number:
             if sign in ("and", "or"):
@@ -160,7 +158,7 @@ class Writer:
             return a
         return Argument(a.turned("float" if with_real else "long"), a.values)
 
-    def _unary(self, part: spec.Unary) -> Code:
+    def write_unary(self, part: spec.Unary) -> Code:
         x = self.argument(part.operand)
         if part.operator == "not":
             if x.number:
@@ -168,7 +166,7 @@ class Writer:
             return Code(f"~{x.code.at(text.SIGN)}", text.SIGN)
         return signed(x.turned("long") if x.dtypes == {"bool"} else x.code)
 
-    def _choose(self, part: spec.Choose) -> Code:
+    def write_choose(self, part: spec.Choose) -> Code:
         decided = {v for v in self.values(part.condition) if isinstance(v, bool)}
         if len(decided) == 1:
             return self.code(part.then if decided.pop() else part.otherwise)
@@ -197,10 +195,10 @@ class Writer:
             return Code(texts[0][1:])
         return Code(text.several(texts))
 
-    def _list(self, part: spec.List) -> Code:
+    def write_list(self, part: spec.List) -> Code:
         return self.shape([item.value for item in part.items])
 
-    def _index(self, part: spec.Index) -> Code:
+    def write_index(self, part: spec.Index) -> Code:
         known = self.known(part.value)
         if isinstance(known, Known | Bound):
             return self.shaped(part.value, self.shape(part.items))
@@ -215,15 +213,16 @@ class Writer:
                 found = self.argument(item)
                 if any(isinstance(v, Interval) for v in found.values):
                     self.refuse(item, "a range with a name")
-                items.append(found.turned("long").text if found.tensors and found.dtypes != {"i64"} else found.code.text)
+                whole = not found.tensors or found.dtypes == {"i64"}
+                items.append(found.code.text if whole else found.turned("long").text)
         return Code(f"{self.code(part.value).at(text.ATOM)}[{', '.join(items)}]")
 
-    def _member(self, part: spec.Member) -> Code:
+    def write_member(self, part: spec.Member) -> Code:
         return Code(f"{self.code(part.value).at(text.ATOM)}.mT")
 
     # ---- calls
 
-    def _chain(self, part: spec.Chain) -> Code:
+    def write_chain(self, part: spec.Chain) -> Code:
         flow = self.argument(part.start)
         for stage in part.stages:
             flow = Argument(self.stage(flow, stage, part), self.values(stage))
@@ -239,14 +238,11 @@ class Writer:
             if callee is not None:
                 return self.apply(written.function, callee, [flow], written.arguments)
             self.refuse(written, "what is another thing in each place")
-        callee = self.known(written) if not self.book.trace.bound(written) else self._first(written)
+        # A layer without brackets is seen twice: as what it is, and as the instance that is made of it.
+        callee = self.known(written) if not self.book.trace.bound(written) else self.book.trace.values(written)[0]
         if isinstance(callee, Known) and callee.curried and callee.definition.word == "layer":
             return self.layer(written, callee, [flow])
         return self.apply(written, callee, [flow], ())
-
-    def _first(self, part: spec.Part) -> Any:
-        """The definition of a layer that stands in a chain without brackets; a name of one that is shared."""
-        return self.book.trace.values(part)[0]
 
     def layer(self, part: spec.Expression, known: Known, given: list[Argument]) -> Code:
         module = self.module(part, known)
@@ -258,7 +254,7 @@ class Writer:
         wanted = parameter.type
         return given.real if wanted is not None and wanted.dims is not None and wanted.word is None else given.code
 
-    def _call(self, part: spec.Call) -> Code:
+    def write_call(self, part: spec.Call) -> Code:
         made = self.known(part)
         if isinstance(made, Bound):
             if made.instance is not None:
@@ -290,10 +286,14 @@ class Writer:
                 return self._function(known, flow, given)
             case Known() if known.definition.word == "net":
                 return self.net(callee, known, [*flow, *(self.argument(a.value) for a in given)])
-        if callee.kind == "name" and callee.name in self.names:  # a setting that is another function in each place
-            texts = [*(a.code.text for a in flow), *(self.keyword(a) for a in given)]
-            return call(self.names[callee.name].text, *texts)
-        self.refuse(callee, "this call")
+        handed = self.given_function(callee)
+        if handed:
+            return call(handed.text, *(a.code.text for a in flow), *(self.keyword(a) for a in given))
+        return self.refuse(callee, "this call")
+
+    def given_function(self, callee: spec.Expression) -> Code | None:
+        """A setting that is another function in each place."""
+        return self.names.get(callee.name) if isinstance(callee, spec.Name) else None
 
     def net(self, part: spec.Expression, known: Known, given: list[Argument]) -> Code:
         self.refuse(part, "a net here")
@@ -320,7 +320,9 @@ class Writer:
                 settings["over"] = self._over(a, arguments[0])
             elif a.name:
                 settings[a.name] = self.code(a.value)
-        return speak(name, arguments, settings)
+        made = speak(name, arguments, settings)
+        self.book.helpers |= {word for word in ("normalise", "greater", "smaller") if f"{word}(" in made.text}
+        return made
 
     def _over(self, argument: spec.Argument, first: Argument) -> tuple[int, ...]:
         """The dims that `over` names, counted from the last."""
@@ -367,16 +369,17 @@ class Writer:
 
     def shaped(self, callee: spec.Expression, shape: Code) -> Code:
         """`f(settings)[shape]`."""
-        if callee.kind == "name" and callee.name in self.names:  # a setting that is another function in each place
+        handed = self.given_function(callee)
+        if handed:
             self.draws = True
-            return call(self.names[callee.name].text, shape.text, self.place())
+            return call(handed.text, shape.text, self.place())
         known, settings = self.settled(callee)
         return self._called(self.book.function(known), [shape.text], settings)
 
     def _called(self, made: Any, inputs: list[str], settings: Sequence[spec.Argument]) -> Code:
         self.draws = self.draws or made.draws
-        at = [f"at={self.place()}"] if made.draws else []
-        return call(made.name, *inputs, *(self.keyword(a) for a in settings), *at)
+        at = [self.place()] if made.draws else []
+        return call(made.name, *inputs, *at, *(self.keyword(a) for a in settings))
 
     def settled(self, callee: spec.Expression) -> tuple[Known, Sequence[spec.Argument]]:
         """The definition behind `f(settings)`, `f` or a name for one of them, and the settings as written."""
@@ -389,7 +392,7 @@ class Writer:
             return known, ()
         if isinstance(known, Bound) and known.instance is None and not known.settings:
             return known.known, ()
-        self.refuse(callee, "this function, whose settings come from elsewhere,")
+        return self.refuse(callee, "this function, whose settings come from elsewhere,")
 
     def reference(self, part: spec.Expression) -> Code:
         """A function with its settings, as something to hand on: called with a shape and a place."""
@@ -398,22 +401,21 @@ class Writer:
         words = [self.keyword(a) for a in settings]
         if made.draws and not words:
             return Code(made.name)
-        at = ["at=at"] if made.draws else []
-        return Code(f"lambda shape, at: {call(made.name, 'shape', *words, *at).text}", text.EXPRESSION)
+        at = ["at"] if made.draws else []
+        return Code(f"lambda shape, at: {call(made.name, 'shape', *at, *words).text}", text.EXPRESSION)
 
 
 _RULES: dict[str, Callable[[Writer, Any], Code]] = {
-    "name": Writer._name,
-    "number": Writer._number,
-    "truth": Writer._truth,
-    "text": Writer._text,
-    "binary": Writer._binary,
-    "unary": Writer._unary,
-    "choose": Writer._choose,
-    "list": Writer._list,
-    "index": Writer._index,
-    "member": Writer._member,
-    "chain": Writer._chain,
-    "call": Writer._call,
+    "name": lambda w, p: w.write_name(p),
+    "number": lambda w, p: w.write_number(p),
+    "truth": lambda w, p: w.write_truth(p),
+    "text": lambda w, p: w.write_text(p),
+    "binary": lambda w, p: w.write_binary(p),
+    "unary": lambda w, p: w.write_unary(p),
+    "choose": lambda w, p: w.write_choose(p),
+    "list": lambda w, p: w.write_list(p),
+    "index": lambda w, p: w.write_index(p),
+    "member": lambda w, p: w.write_member(p),
+    "chain": lambda w, p: w.write_chain(p),
+    "call": lambda w, p: w.write_call(p),
 }
-

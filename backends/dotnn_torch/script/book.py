@@ -8,7 +8,8 @@ from dotnn import spec
 from dotnn.elaborate.library import STD
 from dotnn.elaborate.values import Known
 from dotnn.elaborate.vocabulary import PRIMITIVES, SETTINGS
-from dotnn_torch.script.lines import Class, Function, write_class, write_function
+from dotnn_torch.script.lines import Class, Function, write_function
+from dotnn_torch.script.modules import write_class
 from dotnn_torch.script.text import Namer, class_name, first_paragraph
 from dotnn_torch.script.trace import Trace
 
@@ -42,12 +43,17 @@ class Book:
     def doc(self, known: Known) -> str:
         return first_paragraph(known.definition.doc) if known.scope == STD else known.definition.doc
 
+    def tells(self, default: spec.Expression) -> bool:
+        """Whether a default can be written: a plain number, or what some place has taken."""
+        return isinstance(default, spec.Number | spec.Truth | spec.Text) or bool(self.trace.values(default))
+
     def alias(self, known: Known) -> str | None:
         """The operation that a function merely passes its arguments to, if it is such a one."""
         match known.definition.body:
             case (spec.Return(values=(spec.Call(function=spec.Name(name=name), arguments=given),)),):
                 inputs = [p.name for p in known.definition.inputs]
-                passed = [a.value.name for a in given if isinstance(a.value, spec.Name) and a.name in (None, a.value.name)]
+                plain = [(a.name, a.value.name) for a in given if isinstance(a.value, spec.Name)]
+                passed = [word for name_given, word in plain if name_given in (None, word)]
                 own = name == known.name and name in PRIMITIVES and passed == inputs and len(passed) == len(given)
                 if own and all(n in SETTINGS.get(name, ()) for n in inputs[1:]):
                     return name
@@ -77,5 +83,3 @@ class Book:
             return ""
         parent, attribute, turns = self.attributes[path]
         return ".".join(w for w in (self.torch_path(parent), attribute, *map(str, turns)) if w)
-
-

@@ -14,7 +14,11 @@ WIDTH = 120
 EXPRESSION, OR, AND, NOT, COMPARISON, EITHER, BOTH, SUM, PRODUCT, SIGN, POWER, ATOM = range(12)
 """How tightly each form of Python binds; EITHER and BOTH are | and &."""
 
-SCRIPT = frozenset("torch nn F math np copy hashlib Path here read net rows random main optimizer figures evaluate group load".split())
+_SCRIPT = (
+    "torch nn math np copy Path here read load net rows random main optimizer figures evaluate group "
+    "standardise fans normalise greater smaller mean_where clip"
+)
+SCRIPT = frozenset(_SCRIPT.split())
 """Names that the script needs for itself."""
 
 
@@ -100,7 +104,7 @@ def docstring(text: str) -> list[str]:
         return []
     if text[-1] == '"':
         text += " "
-    lines = fill(text, WIDTH - 12)
+    lines = fill(text, WIDTH - 8)
     if len(lines) == 1:
         return [f'"""{lines[0]}"""']
     return [f'"""{lines[0]}', *lines[1:], '"""']
@@ -111,11 +115,14 @@ def comment(text: str) -> list[str]:
 
 
 def fill(text: str, width: int) -> list[str]:
-    """Paragraphs of running text, filled; lines that are set in stay as they are."""
+    """The same lines; a paragraph of which one is too long is filled again. What is set in stays as it is."""
     made: list[str] = []
-    for line in text.split("\n"):
-        made.extend(textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""])
-    return [line.rstrip() for line in made]
+    for paragraph in text.split("\n\n"):
+        lines = [line.rstrip() for line in paragraph.split("\n")]
+        if any(len(line) > width for line in lines) and not any(line.startswith("  ") for line in lines):
+            lines = textwrap.wrap(" ".join(lines), width, break_long_words=False, break_on_hyphens=False)
+        made += [*lines, ""]
+    return made[:-1]
 
 
 def first_paragraph(doc: str) -> str:
@@ -137,7 +144,8 @@ def _broken(line: str) -> list[str]:
     start, end = span
     head, inside, tail = line[: start + 1], line[start + 1 : end], line[end:]
     inner = f"{margin}    {inside}"
-    if len(inner) <= WIDTH and len(head) <= WIDTH and "for " not in inside:
+    listed = head[-1] != "{" and not re.search(r"[\w)\]][(\[]$", head) and "," in inside  # a tuple or list of its own
+    if not listed and len(inner) <= WIDTH and len(head) <= WIDTH and "for " not in inside:
         return [head, inner, margin + tail]
     parts = _split(inside)
     if len(parts) == 1:

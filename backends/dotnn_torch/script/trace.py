@@ -12,12 +12,12 @@ import numpy as np
 
 from dotnn.build import Builder
 from dotnn.columns import DataBlock, no_fit
-from dotnn.elaborate.expressions import WATCH
+from dotnn.elaborate.evaluate import WATCH
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.values import Bound, Size, Tensor
 from dotnn.plan import choose
 from dotnn.program import Program, RawColumn
-from dotnn.read.text import read_parts
+from dotnn.read.text import read_text
 from dotnn.spec import ColumnOf, Data, Definition, Part, Spec, Train
 from dotnn.update import slots
 from dotnn_grammar.source import Source
@@ -71,14 +71,10 @@ class Trace:
     def watch(self, frame: Frame, part: Part, value: Any) -> None:
         self._watched.append(part)
         self.facts.setdefault(id(part), []).append(Fact(frame, frame.turns, value, frame.machine.training))
-        if frame.known is not None:
-            definition = frame.known.definition
+        # Defaults are worked out in a frame without an instance, before there is one.
+        if frame.known is not None and (frame.instance is not None or frame.known.definition.word == "function"):
             path = frame.instance.path if frame.instance else frame.path
-            self.frames.setdefault(id(definition), {}).setdefault(path, frame)
-            given = self.settings.setdefault(id(definition), {})
-            if path not in given:
-                names = {p.name for p in definition.settings or ()}
-                given[path] = {n: v for n, v in frame.names.items() if n in names}
+            self.frames.setdefault(id(frame.known.definition), {}).setdefault(path, frame)
         if isinstance(value, Bound) and value.instance is not None:
             self.settings.setdefault(id(value.known.definition), {})[value.instance.path] = dict(value.settings)
 
@@ -105,7 +101,7 @@ class _Block(DataBlock):
         self.columns = {column.name: column for column in data.columns}
 
     def classes(self, name: str, span: Any) -> tuple[str, ...]:
-        return next(r.classes for r in self.table.inputs if r.classes and r.columns == (name,))  # type: ignore[attr-defined,no-any-return]
+        return next(r.classes for r in self.table.inputs if r.classes and r.columns == (name,))  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -119,8 +115,7 @@ def watching(watch: Callable[[Frame, Part, Any], None]) -> Iterator[None]:
 
 def trace(program: Program, source: str) -> Trace:
     """The program's spec, built again while watched. Raises ``ProblemError``."""
-    parts = read_parts(Source(name=program.spec, text=source))
-    spec = getattr(parts, "spec", parts)
+    spec = read_text(Source(name=program.spec, text=source))
     train = choose(spec.trains, program.name, "train block", None, spec.file)
     data = choose(spec.data, train.data, "data block", train, spec.file)
     found = Trace(spec, train, data, program)
@@ -129,7 +124,8 @@ def trace(program: Program, source: str) -> Trace:
         init = builder.init()
         slots(init.machine, train, init.machine.weights)
         evaluation = builder.evaluation()
-    found.columns = tuple(c for c in evaluation.columns.block.columns if c in {**init.columns.made, **evaluation.columns.made})
+    made = {*init.columns.made, *evaluation.columns.made}
+    found.columns = tuple(c.name for c in data.columns if c.name in made)
     found.results = tuple(evaluation.outputs)
     return found
 

@@ -140,6 +140,8 @@ def _extreme(name: str, given: Sequence[Argument], settings: Settings) -> Code:
         left = Code(f"torch.tensor({left.text})")
     # Not torch.maximum, which shares the gradient of a tie between both.
     sign = "<=" if name == "max" else ">="
+    if not all(re.fullmatch(r"-?[\w.]+", side.text) for side in (left, right)):
+        return call("greater" if name == "max" else "smaller", left.text, right.text)
     return call("torch.where", f"{left.at(PRODUCT)} {sign} {right.at(PRODUCT)}", right.text, left.text)
 
 
@@ -152,7 +154,7 @@ def _normalise(name: str, given: Sequence[Argument], settings: Settings) -> Code
     (x,) = given
     axis, eps = _axis(x, settings), settings.get("eps", Code("1e-05")).text
     if axis == -1:
-        return call(name, x.real.text, eps)
+        return call("normalise", x.real.text, eps)
     return Code(f"{name}({x.real.at(ATOM)}.movedim({axis}, -1), {eps}).movedim(-1, {axis})")
 
 

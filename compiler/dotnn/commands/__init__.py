@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
+import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
 
-VERBS = ("check", "compile", "train", "resume", "eval", "predict", "runs", "show", "ir")
+from dotnn.commands.plugin import VERBS, dotnn_commands
+from dotnn.entries import Command, Entry, strangers
+
+__all__ = ["VERBS", "application", "explain", "guarded", "main"]
+
+LIMITED = ("check", "compile", "train", "resume", "eval", "ir")
+"""Verbs that read a spec, and so ask how much it may ask for."""
 
 OURS, INTERRUPTED = 3, 130
+OURSELVES = "nn"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,11 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.path[:] = [folder for folder in sys.path if folder]  # the current folder holds the user's files, not ours
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    application(debug)([word for word in words if word != "--debug"], prog_name="nn")
+    rest = [word for word in words if word != "--debug"]
+    application(debug, rest[0] if rest else "")(rest, prog_name="nn")
 
 
-def application(debug: bool = False) -> typer.Typer:
-    """Every verb under one roof."""
+def application(debug: bool = False, first: str = "") -> typer.Typer:
+    """Every verb under one roof. first: the first word of the command line; for one of ours no other is looked for."""
     app = typer.Typer(
         add_completion=False,
         no_args_is_help=True,
@@ -37,11 +45,38 @@ def application(debug: bool = False) -> typer.Typer:
         epilog="A first try: nn train specs/digits.nn. With --debug a bug shows its traceback.",
     )
     app.callback()(_nn)
-    for verb in VERBS:
-        module = importlib.import_module(f"dotnn.commands.{verb}")
-        settings = getattr(module, "SETTINGS", {})
-        app.command(verb, context_settings=settings)(guarded(getattr(module, verb), debug))
+    for command in dotnn_commands():
+        function = limited(command.run) if command.name in LIMITED else command.run
+        app.command(command.name, context_settings=command.settings)(guarded(function, debug))
+    for name, entry in () if first in VERBS else _others():
+        app.command(name, add_help_option=False, context_settings=ANYTHING)(_stranger(entry, debug))
     return app
+
+
+ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def _others() -> Iterable[tuple[str, Entry]]:
+    """Verbs that plugins bring, by name; our own names stay ours."""
+    brought = {entry.name: entry for entry in reversed(strangers()) if entry.kind == "command"}
+    return ((name, brought[name]) for name in sorted(brought) if name not in VERBS)
+
+
+def _stranger(entry: Entry, debug: bool) -> Callable[..., Any]:
+    """A plugin's verb, which is loaded when it is asked for."""
+
+    def run(context: typer.Context) -> None:
+        from dotnn.plugins import command
+
+        found: list[Command] = []
+        _excused(lambda: found.append(command(entry.name)), debug, OURSELVES)
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        whose = f"the plugin {entry.package}"
+        app.command(entry.name, context_settings=found[0].settings)(guarded(found[0].run, debug, whose))
+        app(context.args, prog_name=f"nn {entry.name}")
+
+    run.__doc__ = f"Comes from the package {entry.package}."
+    return run
 
 
 def _version(wanted: bool) -> None:
@@ -60,31 +95,64 @@ def _nn(
     """Neural networks from a text: a .nn file says what is learned, from what, and what counts as a mistake."""
 
 
-def guarded(function: Callable[..., Any], debug: bool) -> Callable[..., Any]:
-    """The verb, with every error turned into words and an exit code."""
+def limited(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The verb with two options more, which say how much a spec may ask for while it runs."""
+    limit = Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="NAME=N", help="Allow a spec more of something: layers=1_000_000."),
+    ]
+    allow_path = Annotated[
+        bool, typer.Option("--allow-path", help="Read files that lie outside the spec's folder, and through links.")
+    ]
+
+    @wraps(function)
+    def run(*args: Any, limit: list[str] | None = None, allow_path: bool = False, **kwargs: Any) -> Any:
+        from dotnn_grammar.limits import allowing, limits_of
+
+        with allowing(limits_of(limit or [], allow_path)):
+            return function(*args, **kwargs)
+
+    signature = inspect.signature(function, eval_str=True)
+    word = inspect.Parameter.KEYWORD_ONLY
+    more = [
+        inspect.Parameter("limit", word, default=None, annotation=limit),
+        inspect.Parameter("allow_path", word, default=False, annotation=allow_path),
+    ]
+    vars(run)["__signature__"] = signature.replace(parameters=[*signature.parameters.values(), *more])
+    run.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
+    run.__annotations__ |= {"limit": limit, "allow_path": allow_path}
+    return run
+
+
+def guarded(function: Callable[..., Any], debug: bool, whose: str = OURSELVES) -> Callable[..., Any]:
+    """The verb, with every error turned into words and an exit code. whose: who wrote it."""
 
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            code = function(*args, **kwargs)
-        except KeyboardInterrupt:
-            typer.echo("Stopped.", err=True)
-            code = INTERRUPTED
-        except BrokenPipeError:
-            _close_pipe()  # who read our output has heard enough
-            code = 0
-        except typer.Exit:
-            raise
-        except Exception as error:
-            if type(error).__module__.split(".")[0] in ("typer", "click"):
-                raise
-            code = explain(error, debug)
-        raise typer.Exit(code or 0)
+        raise typer.Exit(_excused(lambda: function(*args, **kwargs), debug, whose) or 0)
 
     return run
 
 
-def explain(error: Exception, debug: bool) -> int:
+def _excused(act: Callable[[], Any], debug: bool, whose: str) -> Any:
+    """What it gives; an error ends in words and ``typer.Exit``."""
+    try:
+        return act()
+    except KeyboardInterrupt:
+        typer.echo("Stopped.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        _close_pipe()  # who read our output has heard enough
+        raise typer.Exit from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if type(error).__module__.split(".")[0] in ("typer", "click"):
+            raise
+        raise typer.Exit(explain(error, debug, whose)) from None
+
+
+def explain(error: Exception, debug: bool, whose: str = OURSELVES) -> int:
     """Says what went wrong, on stderr; returns the exit code."""
     from dotnn.commands import desk
     from dotnn_grammar.problems import ProblemError
@@ -104,7 +172,7 @@ def explain(error: Exception, debug: bool) -> int:
             _traceback(error)
         return 1
     words = f"{type(error).__name__}: {error}".splitlines()[0]
-    typer.echo(f"This is a bug of nn, not yours: {words}", err=True)
+    typer.echo(f"This is a bug of {whose}, not yours: {words}", err=True)
     if debug:
         _traceback(error)
     else:

@@ -1,4 +1,4 @@
-"""`nn compile`: writes the bundle of ONNX files that any host can train."""
+"""`nn compile`: writes the bundle of ONNX files that any host can train, or what another backend makes of a spec."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def compile(
     set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Give a param a value.")] = None,
     host: Annotated[Host | None, typer.Option(help="Write a training loop in this language too.")] = None,
     target: Annotated[Target, typer.Option(help="Which runtime builds must run it.")] = Target.portable,
-    backend: Annotated[str, typer.Option(metavar="NAME", help="Who writes: onnx, training-info, ….")] = "onnx",
+    backend: Annotated[str, typer.Option(metavar="NAME", help="Who writes: onnx, torch, training-info, ….")] = "onnx",
     format: Annotated[Format, typer.Option(help="How the files are told.")] = Format.text,
 ) -> int:
     """Write a spec as ONNX files, which onnxruntime trains without nn."""
@@ -39,12 +39,13 @@ def compile(
     from dotnn import plugins
     from dotnn.commands import desk
     from dotnn.compiler import compile_file, program_names
-    from dotnn.plugins import Hosting, Options
+    from dotnn.plugins import Exporting, Hosting, Options
     from dotnn.training.run import cannot_write
 
     path, name = desk.target(file)
     values = desk.settings(set or [])
     writer = plugins.backend(backend)
+    mark = writer.mark if isinstance(writer, Exporting) else "manifest.json"
     options = Options(target=target.value)
     names = [name] if name else program_names(path)
     for block in names:
@@ -57,9 +58,12 @@ def compile(
             others = [p for p in folder.iterdir() if not p.name.startswith(".")]
         except OSError as error:
             raise cannot_write(folder, error) from None
-        if others and not (folder / "manifest.json").exists():
+        if others and not (folder / mark).exists():
             raise desk.NotEmpty(folder=str(folder)).error()
-        if host is None:
+        if host is None and isinstance(writer, Exporting):
+            rows_of = {split: rows.arrays for split, rows in compiled.dataset.splits.items()}
+            paths = writer.export(compiled.program, compiled.source, folder, options, rows_of)
+        elif host is None:
             paths = writer.write(compiled.program, compiled.source, folder, options)
         elif isinstance(writer, Hosting):
             rows = compiled.dataset.splits["train"].arrays

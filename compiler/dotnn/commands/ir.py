@@ -37,11 +37,12 @@ def ir(
     import json
 
     from dotnn.commands import desk
-    from dotnn.graph import Graph, describe, dump
+    from dotnn.graph import describe, dump
+    from dotnn.program import Program
     from dotnn.spec import Spec
 
     if schema:
-        print(json.dumps(describe(Spec if what is What.spec else Graph), indent=2))
+        print(json.dumps(describe(Spec if what is What.spec else Program), indent=2))
         return 0
     if file is None:
         raise typer.BadParameter("name the spec, or ask for its --schema")

@@ -65,7 +65,7 @@ def go_on(folder: Path, spec: Path | None, epochs: int | None, steps: int | None
         trial.refuse_finished(job, found.snapshot.position.step)
         compiled = replace(compiled, program=program)
         logs = open_loggers(started.log, folder, program, desk.say)
-        _, code = conduct(job, compiled, _shown(path), as_json, partial(trial.resume, job, found), logs)
+        _, code = conduct(job, compiled, _shown(path), as_json, partial(trial.resume, job, found, say=desk.say), logs)
     return code
 
 
@@ -80,6 +80,8 @@ def _compiled(folder: Path, path: Path, started: Started) -> Compiled:
     compiled = compile_file(_shown(path), settings=started.settings, train=started.block)
     if compiled.program.sha256 != started.facts.spec:
         lines = difference((folder / SPEC).read_text(encoding="utf-8"), compiled.source)
+        if not lines:
+            return compiled  # comments mean nothing
         raise SpecChanged(spec=str(_shown(path)), folder=str(folder), difference=lines).error()
     return compiled
 

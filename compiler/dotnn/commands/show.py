@@ -40,6 +40,13 @@ def show(
                 _below(name, found.text)
                 return 0
             known.append(found.name)
+    from dotnn.elaborate.library import standard_names, standard_text
+
+    brought = standard_text(name)
+    if brought is not None:
+        print(f"# {brought.name}")
+        print(brought.text, end="")
+        return 0
     from dotnn.operation import known as is_operation
     from dotnn.operation import lookup, operations
 
@@ -48,7 +55,7 @@ def show(
         return 0
     from dotnn_grammar.problems import perhaps
 
-    everything = [*known, *(operation.name for operation in operations())]
+    everything = [*known, *standard_names(), *(operation.name for operation in operations())]
     near = perhaps(name, everything, "`nn show FILE.nn` lists what a file holds")
     raise desk.UnknownName(name=name, near=near).error()
 

@@ -14,9 +14,10 @@ from pydantic import BaseModel
 
 from dotnn import spec
 from dotnn.data.columns import NumberReader, Reader, TextReader, by_name
-from dotnn.data.paths import TableFile, find_files, refuse_twice, show
+from dotnn.data.paths import refuse_twice, show
+from dotnn.data.source import Supply, supplies
 from dotnn.data.split import split_rows
-from dotnn.data.tables import compare_headers, read_and_mark, read_header, read_rows
+from dotnn.data.tables import compare_headers
 from dotnn.program import RawColumn
 from dotnn_grammar.problems import Problem, perhaps
 from dotnn_grammar.source import Span
@@ -115,8 +116,8 @@ class Dataset:
 class SourceTable:
     """The tables of a data block, opened as far as their first lines."""
 
-    files: tuple[TableFile, ...]
-    tests: tuple[TableFile, ...]
+    files: tuple[Supply, ...]
+    tests: tuple[Supply, ...]
     header: tuple[str, ...]
     span: Span = field(repr=False)
 
@@ -132,7 +133,7 @@ class SourceTable:
 
     def count_rows(self) -> int:
         """How many rows the tables have, those of `test table` included (reads them)."""
-        return sum(len(rows.cells) for file in (*self.files, *self.tests) for rows in read_rows(file, self.header))
+        return sum(len(rows.cells) for file in (*self.files, *self.tests) for rows in file.blocks(self.header))
 
     def require(self, names: Sequence[str], span: Span | None) -> None:
         for name in names:
@@ -152,14 +153,14 @@ def advise(name: str, header: Sequence[str]) -> str:
 
 def open_source(data: spec.Data, folder: Path) -> SourceTable:
     """The tables that the data block names, below ``folder``; reads their first lines alone. Raises D001 to D022."""
-    files = [f for line in data.sources if line.role == "source" for f in find_files(line, folder)]
-    tests = [f for line in data.sources if line.role == "test" for f in find_files(line, folder)]
+    files = [f for line in data.sources if line.role == "source" for f in supplies(line, folder)]
+    tests = [f for line in data.sources if line.role == "test" for f in supplies(line, folder)]
     if not files:
         raise NoSource(span=data.span, name=data.name).error()
-    refuse_twice([*files, *tests])
-    header = read_header(files[0])
+    refuse_twice([f.file for f in (*files, *tests)])
+    header = files[0].header()
     for file in (*files[1:], *tests):
-        compare_headers(files[0], header, file, read_header(file))
+        compare_headers(files[0].file, header, file.file, file.header())
     return SourceTable(files=tuple(files), tests=tuple(tests), header=header, span=data.span)
 
 
@@ -186,7 +187,7 @@ def load(
     counts = {"source": 0, "test": 0}
     for role, files in (("source", table.files), ("test", table.tests)):
         for file in files:
-            blocks, mark = read_and_mark(file, table.header)
+            blocks, mark = file.marked(table.header)
             marks.update(role.encode() + mark)
             for rows in blocks:
                 counts[role] += len(rows.cells)
@@ -212,7 +213,7 @@ def find_classes(data: spec.Data, column_name: str, span: Span, folder: Path) ->
     readers: list[Reader] = [texts] if grouping is None or same else [texts, grouping]
     count = 0
     for file in table.files:
-        for rows in read_rows(file, table.header):
+        for rows in file.blocks(table.header):
             count += len(rows.cells)
             for reader in readers:
                 reader.take(rows)
@@ -235,7 +236,7 @@ def check_sample(
     readers = _readers(table, raws, spans)
     seen = 0
     for file in (*table.files, *table.tests):
-        for block in read_rows(file, table.header, rows):
+        for block in file.blocks(table.header, rows):
             seen += len(block.cells)
             for reader in readers.values():
                 reader.take(block)

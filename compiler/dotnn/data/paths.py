@@ -16,6 +16,7 @@ from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
 from dotnn import spec
+from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem, nearest
 from dotnn_grammar.source import Span
 
@@ -32,7 +33,9 @@ class AbsolutePath(Problem):
     code = "D002"
     title = "`{file}` is an absolute path"
     label = "this names a place outside the spec's folder"
-    help = 'put the table beside the spec, and name it from there, as in "data/rows.csv"'
+    help = (
+        'put the table beside the spec, and name it from there: "data/rows.csv" (`--allow-path` reads it where it is)'
+    )
     file: str
 
 
@@ -40,7 +43,7 @@ class PathLeavesFolder(Problem):
     code = "D003"
     title = "`{file}` leads out of the spec's folder"
     label = "`..` goes above the folder"
-    help = "put the table beside the spec, or in a folder below it"
+    help = "put the table beside the spec, or in a folder below it (`--allow-path` reads it where it is)"
     file: str
 
 
@@ -48,7 +51,7 @@ class SymbolicLink(Problem):
     code = "D004"
     title = "`{link}` is a symbolic link"
     label = "data is not read through a link"
-    help = "put the file itself there: a link may lead out of the spec's folder"
+    help = "put the file itself there: a link may lead out of the spec's folder (`--allow-path` follows it)"
     link: str
 
 
@@ -56,7 +59,9 @@ class HardLink(Problem):
     code = "D005"
     title = "`{file}` is a hard link: the same file has {count} names"
     label = "data is not read through a link"
-    help = "put a copy there in its place: another name of the file may lie outside the spec's folder"
+    help = (
+        "put a copy there: another name of it may lie outside the spec's folder (`--allow-path` reads it all the same)"
+    )
     file: str
     count: int
 
@@ -71,11 +76,21 @@ class NotPlainFile(Problem):
     advice: str
 
 
-class ZeroInPath(Problem):
+class StrangeName(Problem):
     code = "D007"
-    title = "a file name cannot hold a zero character"
+    title = "`{file}` is no name of a file: it holds {what}"
     label = "in this name"
-    help = 'write the name of the table, as in "data/rows.csv"'
+    help = 'write the name of the table, with `/` between folders, as in "data/rows.csv"'
+    file: str
+    what: str
+
+
+class Address(Problem):
+    code = "D044"
+    title = "`{file}` is an address, not a file"
+    label = "nothing is fetched from a network"
+    help = 'fetch the table yourself, put it beside the spec, and name it from there, as in "data/rows.csv"'
+    file: str
 
 
 class NoSuchFile(Problem):
@@ -132,6 +147,8 @@ class TableFile:
     shown: str
     span: Span | None = None
     guarded: bool = True
+    follows: bool = False
+    """Links are followed, since the user said so."""
 
     @property
     def packed(self) -> bool:
@@ -155,7 +172,15 @@ def find_files(line: spec.SourceLine, folder: Path) -> list[TableFile]:
     """
     if line.reader != "table":
         raise UnknownReader(span=line.span, reader=line.reader).error()
-    return [found for file in line.files for found in _find(file, line.span, folder)]
+    return [check_suffix(found) for file in line.files for found in _find(file, line.span, folder)]
+
+
+def find_file(file: str, span: Span, folder: Path) -> TableFile:
+    """One file of any kind by its name, by the same rules. Raises D002 to D011."""
+    found = _find(file, span, folder)
+    if len(found) > 1:
+        raise StrangeName(span=span, file=show(file, 200), what="a pattern, and one file is needed").error()
+    return found[0]
 
 
 def refuse_twice(files: Sequence[TableFile]) -> None:
@@ -178,7 +203,7 @@ def open_table(file: TableFile) -> BinaryIO:
     flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     if file.guarded:
         # Without O_NONBLOCK a pipe put there in the meantime would hang the open itself.
-        flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        flags |= getattr(os, "O_NONBLOCK", 0) | (0 if file.follows else getattr(os, "O_NOFOLLOW", 0))
     try:
         number = os.open(file.path, flags)
     except OSError as error:
@@ -186,7 +211,7 @@ def open_table(file: TableFile) -> BinaryIO:
     try:
         facts = os.fstat(number)
         if file.guarded:
-            _check_plain(facts, file.shown, file.span)
+            _check_plain(facts, file.shown, file.span, file.follows)
         elif stat.S_ISDIR(facts.st_mode):
             raise NotPlainFile(file=file.shown, kind="folder", advice="name one table in it").error()
         return os.fdopen(number, "rb")
@@ -201,11 +226,21 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def _find(file: str, span: Span, folder: Path) -> list[TableFile]:
-    if "\0" in file:
-        raise ZeroInPath(span=span).error()
     shown = show(file, 200)
-    if file.startswith("/") or PureWindowsPath(file).drive or PureWindowsPath(file).root:
+    if not file.isprintable():
+        what = "a zero character" if "\0" in file else "a character that cannot be printed"
+        raise StrangeName(span=span, file=shown, what=what).error()
+    if re.match(r"[A-Za-z][\w+.-]+:/", file, re.ASCII):
+        raise Address(span=span, file=shown).error()
+    outside = limits().outside
+    root = file.startswith("/") or bool(PureWindowsPath(file).drive or PureWindowsPath(file).root)
+    if root and not outside:
         raise AbsolutePath(span=span, file=shown).error()
+    if root:
+        anchor = Path(file).anchor
+        folder, file = Path(anchor or file), file[len(anchor) :] if anchor else ""
+    if "\\" in file:
+        raise StrangeName(span=span, file=shown, what="a backslash").error()
     parts: list[str] = []
     for part in file.split("/"):
         if part in ("", "."):
@@ -214,6 +249,8 @@ def _find(file: str, span: Span, folder: Path) -> list[TableFile]:
             parts.append(part)
         elif parts:
             parts.pop()
+        elif outside:
+            folder = folder / ".."
         else:
             raise PathLeavesFolder(span=span, file=shown).error()
     if any(re.search(r"[*?[]", part) for part in parts) and not _is_there(folder.joinpath(*parts)):
@@ -257,11 +294,12 @@ def _follow(parts: Sequence[str], span: Span, folder: Path) -> TableFile:
     """One path, step by step from the folder, so that a link is seen at whichever step it stands."""
     path = folder
     shown = show("/".join(parts), 200) or "."
+    follows = limits().outside
     facts: os.stat_result | None = None
     for number, part in enumerate(parts):
         path = path / part
         try:
-            facts = path.lstat()
+            facts = path.stat() if follows else path.lstat()
         except (FileNotFoundError, NotADirectoryError):
             raise NoSuchFile(span=span, file=shown, advice=_what_is_there(folder, parts)).error() from None
         except (OSError, ValueError) as error:
@@ -270,11 +308,11 @@ def _follow(parts: Sequence[str], span: Span, folder: Path) -> TableFile:
             raise SymbolicLink(span=span, link=show("/".join(parts[: number + 1]), 200)).error()
     if facts is None:
         raise NotPlainFile(span=span, file=shown, kind="folder", advice="name a table in it").error()
-    _check_plain(facts, shown, span)
-    return check_suffix(TableFile(path=path, shown=shown, span=span))
+    _check_plain(facts, shown, span, follows)
+    return TableFile(path=path, shown=shown, span=span, follows=follows)
 
 
-def _check_plain(facts: os.stat_result, shown: str, span: Span | None) -> None:
+def _check_plain(facts: os.stat_result, shown: str, span: Span | None, follows: bool = False) -> None:
     if stat.S_ISDIR(facts.st_mode):
         advice = f'name a table in it, or all of them: "{shown}/*.csv"'
         raise NotPlainFile(span=span, file=shown, kind="folder", advice=advice).error()
@@ -282,7 +320,7 @@ def _check_plain(facts: os.stat_result, shown: str, span: Span | None) -> None:
         kind = "pipe" if stat.S_ISFIFO(facts.st_mode) else "socket" if stat.S_ISSOCK(facts.st_mode) else "device"
         advice = "write its rows into a file first, and name that"
         raise NotPlainFile(span=span, file=shown, kind=kind, advice=advice).error()
-    if facts.st_nlink > 1:
+    if facts.st_nlink > 1 and not follows:
         raise HardLink(span=span, file=shown, count=facts.st_nlink).error()
 
 

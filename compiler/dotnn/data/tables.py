@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from dotnn.data.paths import TableFile, open_table, show
+from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem
 
-RATIO = 200
-"""How many times its packed size a file may become."""
 SMALL = 1 << 20
 """Up to here a file may unpack whatever its ratio: small tables of equal rows pack well, and do no harm."""
 HEADER = 1 << 22
@@ -42,9 +41,29 @@ class TooLargeUnpacked(Problem):
     code = "D014"
     title = "`{file}` unpacks to more than {ratio} times its size"
     label = "this file"
-    help = "tables pack to a tenth or so: this looks like a trap; if it is not, unpack it and name the .csv file"
+    help = (
+        "tables pack to a tenth or so: this looks like a trap; if it is not, unpack it (`--limit ratio=N` allows more)"
+    )
     file: str
     ratio: int
+
+
+class TooManyColumns(Problem):
+    code = "D045"
+    title = "`{file}` has more than {most:,} columns"
+    label = "this table"
+    help = "look whether its lines end where they should (`--limit columns=N` allows more)"
+    file: str
+    most: int
+
+
+class LongCell(Problem):
+    code = "D046"
+    title = "a cell of the row at {place} is longer than {most:,} characters"
+    label = "this table"
+    help = "look for a quotation mark that is opened and never closed (`--limit cell=N` allows more)"
+    place: str
+    most: int
 
 
 class WrongEncoding(Problem):
@@ -223,25 +242,29 @@ def _rows(file: TableFile, header: Sequence[str], content: bytes, most: int | No
 
 def _records(file: TableFile, text: io.TextIOBase) -> Iterator[tuple[Row, int]]:
     reader = csv.reader(text, delimiter=file.delimiter, strict=True)
+    most = limits().cell
+    csv.field_size_limit(min(most, 2**31 - 1))  # of this process: nothing else in it reads CSV
     line = 1
     try:
         for row in reader:
             yield row, line
             line = reader.line_num + 1
     except csv.Error as error:
+        if "field larger" in str(error):
+            raise LongCell(span=file.span, place=f"{file.shown}:{line}", most=most).error() from None
         reason = "a quoted cell has no end" if "unexpected end" in str(error) else _plain(str(error))
         raise BrokenQuotes(span=file.span, place=f"{file.shown}:{line}", reason=reason).error() from None
 
 
 def _plain(reason: str) -> str:
-    if "field larger" in reason:
-        return "one cell is longer than 131,072 characters"
     if "expected after" in reason:
         return "a quoted cell is followed by more text"
     return "its quotation marks do not pair"
 
 
 def _names(file: TableFile, row: Row, line: int) -> tuple[str, ...]:
+    if len(row) > limits().columns:
+        raise TooManyColumns(span=file.span, file=file.shown, most=limits().columns).error()
     names = tuple(name.strip() for name in row)
     if not any(names):
         raise EmptyTable(span=file.span, file=file.shown, what="has an empty first line").error()
@@ -331,6 +354,7 @@ def _unpack(file: TableFile, raw: BinaryIO) -> Iterator[bytes]:
 
 def _gunzip(file: TableFile, raw: BinaryIO) -> Iterator[bytes]:
     taken = made = 0
+    ratio = limits().ratio
     engine = zlib.decompressobj(wbits=31)
     fresh = True
     try:
@@ -343,8 +367,8 @@ def _gunzip(file: TableFile, raw: BinaryIO) -> Iterator[bytes]:
                 fresh = False
                 out = engine.decompress(block, 1 << 20)
                 made += len(out)
-                if made > max(SMALL, RATIO * taken):
-                    raise TooLargeUnpacked(span=file.span, file=file.shown, ratio=RATIO).error()
+                if made > max(SMALL, ratio * taken):
+                    raise TooLargeUnpacked(span=file.span, file=file.shown, ratio=ratio).error()
                 yield out
                 block = engine.unconsumed_tail
                 if engine.eof:

@@ -22,6 +22,8 @@ ORDER: tuple[Dtype, ...] = ("bool", "u8", "i32", "i64", "f16", "bf16", "f32", "f
 REAL: Dtype = "f32"
 MOST: dict[Dtype, float] = {"f32": 3.4028234663852886e38, "i64": 2**63 - 1}
 """The largest number of a type."""
+LARGEST = 2**1023
+"""No number known now is as large."""
 
 TAPED = {
     "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "^": "pow",
@@ -108,7 +110,7 @@ def combine(tape: Tape, operation: str, left: Any, right: Any) -> Any:
     if not isinstance(left, Tensor) and not isinstance(right, Tensor):
         now = _now(operation, left, right)
         if now is not None:
-            return now
+            return _finite(now)
     if operation in ("/", "//", "%") and isinstance(right, int | float) and right == 0:
         raise ZeroDivisionError
     if operation == "@":
@@ -134,6 +136,13 @@ def combine(tape: Tape, operation: str, left: Any, right: Any) -> Any:
         if dtype == "bool":
             a, b = tensor(tape, a, "i64"), tensor(tape, b, "i64")
     return elementwise(tape, TAPED[operation], a, b)
+
+
+def _finite(number: Any) -> Any:
+    """``number`` itself. Raises OverflowError where no real number is so large: products of products grow fast."""
+    if isinstance(number, int | float) and not abs(number) < LARGEST:
+        raise OverflowError(number)
+    return number
 
 
 def _now(operation: str, left: Any, right: Any) -> Any:

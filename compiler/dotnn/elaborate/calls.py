@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from dotnn.elaborate import expressions, statements, types
+from dotnn.elaborate.arguments import Given, evaluated, match, places_of
 from dotnn.elaborate.arithmetic import tensor
+from dotnn.elaborate.evaluate import block, computing, evaluate, notice
 from dotnn.elaborate.frame import Frame
+from dotnn.elaborate.large import forecast, refuse_lines
 from dotnn.elaborate.machine import Call as CallSite
 from dotnn.elaborate.problems import (
     GivenTwice,
@@ -18,11 +20,11 @@ from dotnn.elaborate.problems import (
     NotThatKind,
     OutOfPlace,
     SizesDiffer,
-    TooManyArguments,
     UnknownArgument,
     UsesItself,
     WrongCount,
 )
+from dotnn.elaborate.types import accept
 from dotnn.elaborate.values import (
     Bound,
     Instance,
@@ -36,28 +38,25 @@ from dotnn.elaborate.values import (
     kind,
     next_step,
 )
-from dotnn.elaborate.vocabulary import SETTINGS, Spoken, speak
+from dotnn.elaborate.vocabulary import Spoken, settings_of, speak
 from dotnn.operation import shape_text
-from dotnn.spec import Argument, Chain, Parameter, Part, Result, Stage
+from dotnn.spec import Argument, Parameter, Part, Result, Stage
 from dotnn.spec import Call as CallText
 from dotnn.write import write_type
 from dotnn_grammar.problems import perhaps
 
-Given = Sequence[tuple[str | None, Any, Part]]
-"""Arguments: their names where they have one, their values, their places."""
-
 
 def call(frame: Frame, callee: Any, arguments: Sequence[Argument], at: Part) -> Any:
     """`callee(arguments)`."""
-    return _apply(frame, callee, _evaluated(frame, arguments), at)
+    return _apply(frame, callee, evaluated(frame, arguments), at)
 
 
-def stage(frame: Frame, value: Any, written: Stage, chain: Chain) -> Any:
+def stage(frame: Frame, value: Any, written: Stage) -> Any:
     """`value -> stage`."""
     flow: Given = [(None, value, written.call)]
     if isinstance(written.call, CallText):
-        callee = expressions.evaluate(frame, written.call.function)
-        given = _evaluated(frame, written.call.arguments, value)
+        callee = evaluate(frame, written.call.function)
+        given = evaluated(frame, written.call.arguments, value)
         if isinstance(callee, Known) and callee.curried and callee.definition.word == "layer":
             return _apply(frame, bind(frame, callee, given, written.call, written.name), flow, written.call)
         if isinstance(callee, Primitive | Native) or (
@@ -65,7 +64,7 @@ def stage(frame: Frame, value: Any, written: Stage, chain: Chain) -> Any:
         ):
             return _apply(frame, callee, [*flow, *given], written.call)
         _not_a_stage(frame, callee, written.call, called=True)
-    callee = expressions.evaluate(frame, written.call)
+    callee = evaluate(frame, written.call)
     if isinstance(callee, Known) and callee.curried and callee.definition.word == "layer":
         callee = bind(frame, callee, (), written.call, written.name)
     is_stage = isinstance(callee, Primitive | Native) or (
@@ -92,18 +91,7 @@ def _not_a_stage(frame: Frame, callee: Any, part: Part, called: bool) -> None:
         way = f"it has two lists: give it the first on a line above (f = {callee.name}(…)), then write `-> f`"
     elif called and isinstance(callee, Bound | Known):
         way = "it takes no settings here: write its name alone"
-    frame.machine.fail(NotAStage, part, frame.scope, found=kind(callee), way=way)
-
-
-def _evaluated(frame: Frame, arguments: Sequence[Argument], flow: Any = None) -> Given:
-    given: list[tuple[str | None, Any, Part]] = []
-    for argument in arguments:
-        if argument.name == "over":
-            first = flow if flow is not None else next((v for n, v, _ in given if n is None), None)
-            given.append(("over", expressions.over(frame, argument, first), argument))
-        else:
-            given.append((argument.name, expressions.evaluate(frame, argument.value), argument))
-    return given
+    frame.fail(NotAStage, part, found=kind(callee), way=way)
 
 
 def _apply(frame: Frame, callee: Any, given: Given, at: Part) -> Any:
@@ -115,8 +103,8 @@ def _apply(frame: Frame, callee: Any, given: Given, at: Part) -> Any:
             if len(given) != 1 or not isinstance(given[0][1], Tensor):
                 way = f"it takes what it works on: {name}(columns a to b)"
                 found = kind(given[0][1]) if len(given) == 1 else f"{len(given)} things"
-                machine.fail(NotThatKind, at, frame.scope, wanted="a column", found=found, way=way)
-            with expressions.computing(frame, at):
+                frame.fail(NotThatKind, at, wanted="a column", found=found, way=way)
+            with computing(frame, at):
                 return function(given[0][1])
         case Known() if callee.curried:
             return bind(frame, callee, given, at, None)
@@ -131,27 +119,25 @@ def _apply(frame: Frame, callee: Any, given: Given, at: Part) -> Any:
         case Shape() if len(given) == 0:
             return callee
     way = "only functions, layers, nets and operations are followed by ( )"
-    return machine.fail(
-        NotThatKind, at, frame.scope, wanted="something that can be called", found=kind(callee), way=way
-    )
+    return frame.fail(NotThatKind, at, wanted="something that can be called", found=kind(callee), way=way)
 
 
 def _primitive(frame: Frame, primitive: Primitive, given: Given, at: Part) -> Any:
     machine = frame.machine
     settings: dict[str, Any] = {}
-    allowed = SETTINGS.get(primitive.name, ())
+    allowed = settings_of(primitive.name)
     for name, value, part in given:
         if name is None:
             continue
         if name not in allowed:
             near = perhaps(name, allowed, f"it has: {', '.join(allowed)}" if allowed else "it takes none")
             callee = f"the operation `{primitive.name}`"
-            machine.fail(UnknownArgument, part, frame.scope, callee=callee, name=name, near=near)
+            frame.fail(UnknownArgument, part, callee=callee, name=name, near=near)
         if name in settings:
-            machine.fail(GivenTwice, part, frame.scope, name=name)
+            frame.fail(GivenTwice, part, name=name)
         settings[name] = value
     values = [value for name, value, _ in given if name is None]
-    with expressions.computing(frame, at):
+    with computing(frame, at):
         noise = lambda dims, bits: machine.random(dims, frame.here or primitive.name, bits)  # noqa: E731
         return speak(Spoken(machine.tape, primitive.name, values, settings, noise))
 
@@ -159,12 +145,12 @@ def _primitive(frame: Frame, primitive: Primitive, given: Given, at: Part) -> An
 def bind(frame: Frame, known: Known, given: Given, at: Part, name: str | None) -> Bound:
     """The first list given: a layer as an instance of its own, an initialiser or schedule with its settings."""
     definition = known.definition
-    settings = _match(frame, known, definition.settings or (), given, at, "settings")
+    settings = match(frame, known, definition.settings or (), given, at, "settings")
     instance = None
     if definition.word == "layer":
         _own(frame, f"the layer `{known.name}`", at)
         instance = frame.machine.instance(frame.part(known.name, name), at, frame.scope)
-    bound: Bound = expressions.notice(frame, at, Bound(known, settings, instance, at))
+    bound: Bound = notice(frame, at, Bound(known, settings, instance, at))
     return bound
 
 
@@ -179,50 +165,7 @@ def _own(frame: Frame, what: str, at: Part) -> None:
         way = f"the {word} `{frame.known.name if frame.known else ''}` owns no weights: only layers and nets do"
     else:
         return
-    frame.machine.fail(OutOfPlace, at, frame.scope, what=what, way=way)
-
-
-def _match(
-    frame: Frame, known: Known, parameters: Sequence[Parameter], given: Given, at: Part, what: str
-) -> dict[str, Any]:
-    """Each parameter's value: given by place or by name, else its default in the definition's own words."""
-    machine, names = frame.machine, [p.name for p in parameters]
-    callee = f"the {known.definition.word} `{known.name}`"
-    found: dict[str, Any] = {}
-    position = 0
-    for name, value, part in given:
-        if name is None:
-            if position >= len(parameters):
-                plural = what if len(parameters) != 1 else what.removesuffix("s")
-                takes = f"{len(parameters)} {plural}" if parameters else f"no {what}"
-                count = sum(n is None for n, _, _ in given)
-                machine.fail(
-                    TooManyArguments, part, frame.scope, callee=callee, takes=takes, given=count, form=signature(known)
-                )
-            name = names[position]
-            position += 1
-        elif name not in names:
-            near = perhaps(name, names, f"it has: {', '.join(names)}" if names else "it has none")
-            machine.fail(UnknownArgument, part, frame.scope, callee=callee, name=name, near=near)
-        if name in found:
-            machine.fail(GivenTwice, part, frame.scope, name=name)
-        found[name] = value
-    own = Frame(machine, known.scope, frame.path, known, names=dict(found))
-    for parameter in parameters:
-        if parameter.name in found:
-            continue
-        if parameter.default is None:
-            way = f"it is written {signature(known)}"
-            machine.fail(MissingArgument, at, frame.scope, callee=callee, name=parameter.name, way=way)
-        with machine.calling(CallSite(at.span, frame.scope, None)):
-            found[parameter.name] = own.names[parameter.name] = expressions.evaluate(own, parameter.default)
-    return found
-
-
-def signature(known: Known) -> str:
-    """How a definition is called: `dense(units, bias, init)(x)`."""
-    lists = [known.definition.settings, known.definition.inputs]
-    return known.name + "".join(f"({', '.join(p.name for p in one)})" for one in lists if one is not None)
+    frame.fail(OutOfPlace, at, what=what, way=way)
 
 
 def run(
@@ -234,13 +177,13 @@ def run(
     frame = Frame(machine, known.scope, path, known, instance, dict(settings))
     with _inside(caller, known, path, at):
         back, free = _arguments(frame, caller, given, at)
-        statements.block(frame, definition.body)
+        block(frame, definition.body)
         results = [_result(frame, result, i) for i, result in enumerate(definition.results)]
         if not definition.results:
             results = list(frame.results or ())
             if not results:
                 way = "end it with `return …`, or name its result in the signature"
-                machine.fail(NoResult, definition, known.scope, callee=f"`{known.name}`", name="return", way=way)
+                frame.fail(NoResult, definition, callee=f"`{known.name}`", name="return", way=way)
     returned = tuple(_relabelled(value, back, free) for value in results)
     return returned[0] if len(returned) == 1 else returned
 
@@ -252,7 +195,7 @@ def final_names(
     frame = Frame(caller.machine, known.scope, instance.path, known, instance, dict(settings))
     with _inside(caller, known, instance.path, at):
         _arguments(frame, caller, given, at)
-        statements.block(frame, known.definition.body)
+        block(frame, known.definition.body)
     return frame.names
 
 
@@ -261,7 +204,9 @@ def _inside(caller: Frame, known: Known, path: str, at: Part) -> Iterator[None]:
     """While this definition is being built."""
     machine = caller.machine
     if machine.within(known):
-        machine.fail(UsesItself, at, caller.scope, name=known.name)
+        caller.fail(UsesItself, at, name=known.name)
+    if known.definition.word != "net":  # its own lines show best themselves which of them are too many
+        refuse_lines(caller, at, machine.lines + forecast(machine, known))
     place = machine.place(at.span, caller.scope, path)
     with machine.calling(CallSite(at.span, caller.scope, known)), machine.tape.at(place):
         yield
@@ -275,8 +220,8 @@ def _arguments(frame: Frame, caller: Frame, given: Given, at: Part) -> tuple[dic
     assert frame.known is not None
     definition = frame.known.definition
     what = "tensors" if definition.word != "function" else "arguments"
-    names = _match(caller, frame.known, definition.inputs, given, at, what)
-    places = _places(definition.inputs, given, at)
+    names = match(caller, frame.known, definition.inputs, given, at, what)
+    places = places_of(definition.inputs, given, at)
     back: dict[str, Label] = {}
     free: set[Label] = set()
     for parameter in definition.inputs:
@@ -296,14 +241,7 @@ def _accept(frame: Frame, parameter: Parameter, value: Any, part: Part) -> tuple
     site = frame.machine.calls[-1]
     if part.span.file != site.span.file:
         part = parameter
-    return types.accept(frame, parameter.name, parameter.type, value, part)
-
-
-def _places(parameters: Sequence[Parameter], given: Given, at: Part) -> dict[str, Part]:
-    places: dict[str, Part] = {p.name: at for p in parameters}
-    for (name, _, part), parameter in zip(given, parameters, strict=False):
-        places[name or parameter.name] = part
-    return places
+    return accept(frame, parameter.name, parameter.type, value, part)
 
 
 def _relabelled(value: Any, back: Mapping[str, Label], free: set[Label]) -> Any:
@@ -330,18 +268,18 @@ def _result(frame: Frame, result: Result, number: int) -> Any:
     else:
         way = f"assign it: {result.name} = …" if result.name else "end the definition with `return …`"
         name = result.name or write_type(result.type)
-        machine.fail(NoResult, result, frame.scope, callee=f"`{definition.name}`", name=name, way=way)
+        frame.fail(NoResult, result, callee=f"`{definition.name}`", name=name, way=way)
     if frame.results is not None and len(frame.results) != len(definition.definition.results):
         promised, returned = len(definition.definition.results), len(frame.results)
         left = f"{promised} result{'s are' if promised > 1 else ' is'} promised here"
         way = "let the signature and `return` name the same number of results"
-        machine.fail(WrongCount, result, frame.scope, left=left, right=f"{returned} returned", way=way)
+        frame.fail(WrongCount, result, left=left, right=f"{returned} returned", way=way)
     if not isinstance(value, Tensor | Size | int | float):
         name = f"`{result.name}`" if result.name else "the result"
         facts = {"wanted": f"a tensor for {name}", "found": kind(value), "way": next_step(value)}
-        machine.fail(NotThatKind, result, frame.scope, **facts)
+        frame.fail(NotThatKind, result, **facts)
     if not isinstance(value, Tensor):
-        with expressions.computing(frame, result):
+        with computing(frame, result):
             value = tensor(machine.tape, value)
     return _held(frame, result, value)
 
@@ -352,16 +290,14 @@ def _held(frame: Frame, result: Result, value: Tensor) -> Tensor:
         return value
     before = dict(frame.dims)
     try:
-        made, _ = types.accept(frame, result.name or "the result", result.type, value, result)
+        made, _ = accept(frame, result.name or "the result", result.type, value, result)
     finally:
         frame.dims = before
     labels = tuple(own or promised for own, promised in zip(value.labels, made.labels, strict=True))
     if any(a != b for a, b in zip(made.dims, value.dims, strict=True)):
         name = f"`{result.name}`" if result.name else "the result"
         wanted, found = write_type(result.type), shape_text(value.dims)
-        frame.machine.fail(
-            SizesDiffer, result, frame.scope, name=name, wanted=wanted, found=found, clash="promised here"
-        )
+        frame.fail(SizesDiffer, result, name=name, wanted=wanted, found=found, clash="promised here")
     return Tensor(made.value, labels, value.bound)
 
 
@@ -370,9 +306,7 @@ def shaped(frame: Frame, callee: Known | Bound, shape: Shape, at: Part) -> Any:
     if isinstance(callee, Known):
         if not callee.curried or callee.definition.word != "function":
             way = "brackets give a shape to an initialiser (`NAME[b, 10]`) or take part of a tensor"
-            frame.machine.fail(
-                NotThatKind, at, frame.scope, wanted="a tensor or an initialiser", found=kind(callee), way=way
-            )
+            frame.fail(NotThatKind, at, wanted="a tensor or an initialiser", found=kind(callee), way=way)
         callee = bind(frame, callee, (), at, None)
     return by_name(frame, callee, shape_facts(frame, shape, at), at)
 
@@ -396,6 +330,6 @@ def by_name(frame: Frame, callee: Bound, facts: Mapping[str, Any], at: Part) -> 
         if name not in facts and not any(p.name == name and p.default for p in callee.known.definition.inputs):
             near = f"here it can ask for: {', '.join(facts)}"
             callee_text = f"the {callee.known.definition.word} `{callee.known.name}`"
-            frame.machine.fail(MissingArgument, at, frame.scope, callee=callee_text, name=name, way=near)
+            frame.fail(MissingArgument, at, callee=callee_text, name=name, way=near)
     given: Given = [(name, facts[name], at) for name in wanted if name in facts]
     return run(frame, callee.known, callee.settings, callee.instance, given, at)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
-from dotnn.elaborate import calls
-from dotnn.elaborate.arithmetic import LabelsDifferError, combine, elementwise, joint, tensor
+from dotnn.elaborate.arithmetic import combine, elementwise, joint, tensor
+from dotnn.elaborate.calls import call, shaped, stage
+from dotnn.elaborate.evaluate import EXPRESSIONS, Rule, computing, evaluate, notice
 from dotnn.elaborate.frame import Frame
+from dotnn.elaborate.library import STD
 from dotnn.elaborate.problems import (
     BoundTwice,
-    LabelsClash,
     Misfit,
-    NoSuchDim,
     NotAStage,
     NotAvailable,
     NotKnownNow,
@@ -24,12 +21,25 @@ from dotnn.elaborate.problems import (
     UnknownName,
     UsesItself,
 )
-from dotnn.elaborate.values import Absent, Bound, Interval, Known, Phase, Sequence, Shape, Size, Tensor, kind, next_step
+from dotnn.elaborate.types import size_of
+from dotnn.elaborate.values import (
+    Absent,
+    Bound,
+    Interval,
+    Known,
+    Phase,
+    Scheduled,
+    Sequence,
+    Shape,
+    Size,
+    Tensor,
+    kind,
+    next_step,
+)
 from dotnn.elaborate.vocabulary import places
-from dotnn.graph import Dim
+from dotnn.graph import Dim, multiply
 from dotnn.operation import MisfitError, shape_text
 from dotnn.spec import (
-    Argument,
     Binary,
     Call,
     Chain,
@@ -41,7 +51,6 @@ from dotnn.spec import (
     Member,
     Name,
     Number,
-    Part,
     Range,
     Rest,
     Several,
@@ -58,39 +67,6 @@ PI = 3.141592653589793
 CONSTANTS = {"pi": PI}
 
 
-def evaluate(frame: Frame, expression: Expression) -> Any:
-    """The value of an expression. Raises ``ProblemError`` at its place."""
-    return notice(frame, expression, _RULES[expression.kind](frame, expression))
-
-
-WATCH: ContextVar[Callable[[Frame, Part, Any], None] | None] = ContextVar("WATCH", default=None)
-"""Told of every value as it is found, where somebody wants to know: a backend that writes the spec in other words."""
-
-
-def notice(frame: Frame, part: Part, value: Any) -> Any:
-    """``value``, which this part of the text stands for here."""
-    watch = WATCH.get()
-    if watch is not None:
-        watch(frame, part, value)
-    return value
-
-
-@contextmanager
-def computing(frame: Frame, part: Part) -> Iterator[None]:
-    """What does not fit inside is a problem at this part."""
-    try:
-        with frame.machine.tape.at(frame.machine.place(part.span, frame.scope, frame.here)):
-            yield
-    except MisfitError as misfit:
-        frame.machine.fail(Misfit, part, frame.scope, why=str(misfit))
-    except LabelsDifferError as clash:
-        frame.machine.fail(LabelsClash, part, frame.scope, first=clash.first, second=clash.second)
-    except ZeroDivisionError:
-        frame.machine.fail(Misfit, part, frame.scope, why="this divides by zero")
-    except OverflowError:
-        frame.machine.fail(Misfit, part, frame.scope, why="this number is too large")
-
-
 # ---- names and numbers
 
 
@@ -99,13 +75,13 @@ def _name(frame: Frame, name: Name) -> Any:
     if word in frame.names:
         value = frame.names[word]
         if isinstance(value, Absent):
-            machine.fail(NotAvailable, name, frame.scope, name=word, phase=value.phase)
+            frame.fail(NotAvailable, name, name=word, phase=value.phase)
         if word in frame.dims and isinstance(value, Tensor):
-            machine.fail(BoundTwice, name, frame.scope, name=word, first="dim", second="tensor")
+            frame.fail(BoundTwice, name, name=word, first="dim", second="tensor")
         return value
     if word in frame.dims:
         return as_number(frame.dims[word])
-    if frame.scope != "std" and word in machine.params:
+    if frame.scope != STD and word in machine.params:
         return machine.params[word]
     if frame.columns is not None and word in frame.columns:
         return frame.columns[word]
@@ -113,13 +89,13 @@ def _name(frame: Frame, name: Name) -> Any:
         return CONSTANTS[word]
     found = machine.library.find(word, frame.scope, frame.known)
     if found is None and frame.known is not None and frame.known.name == word:
-        machine.fail(UsesItself, name, frame.scope, name=word)
+        frame.fail(UsesItself, name, name=word)
     if found is None:
         near = {*frame.names, *frame.dims, *machine.library.names(frame.scope), *CONSTANTS, *(frame.columns or ())}
-        if frame.scope != "std":
+        if frame.scope != STD:
             near |= set(machine.params)
         help_text = machine.elsewhere.get(word) or perhaps(word, near, _ways(word))
-        machine.fail(UnknownName, name, frame.scope, name=word, near=help_text)
+        frame.fail(UnknownName, name, name=word, near=help_text)
     return found
 
 
@@ -151,19 +127,24 @@ def _binary(frame: Frame, binary: Binary) -> Any:
     for side, value in ((binary.left, left), (binary.right, right)):
         if not isinstance(value, Tensor | int | float | str | Size):
             facts = {"wanted": "a number or a tensor", "found": kind(value), "way": next_step(value)}
-            frame.machine.fail(NotThatKind, side, frame.scope, **facts)
+            frame.fail(NotThatKind, side, **facts)
     if isinstance(left, Size) or isinstance(right, Size):
         product = _sizes(binary.operator, left, right)
         if product is not None:
             return product
+    if frame.deciding and binary.operator in ("==", "!=") and _never_equal(left, right):
+        return binary.operator == "!="
     with computing(frame, binary):
         return combine(frame.machine.tape, binary.operator, left, right)
 
 
+def _never_equal(left: Any, right: Any) -> bool:
+    """Whether a schedule is compared with one number."""
+    return any(isinstance(a, Scheduled) and isinstance(b, int | float) for a, b in ((left, right), (right, left)))
+
+
 def _sizes(operator: str, left: Any, right: Any) -> Size | None:
     """A product of sizes is a size."""
-    from dotnn.graph import multiply
-
     dims = [v.dim if isinstance(v, Size) else v for v in (left, right)]
     if operator != "*" or not all(isinstance(d, str | int) and not isinstance(d, bool) for d in dims):
         return None
@@ -205,14 +186,14 @@ def _choose(frame: Frame, choose: Choose) -> Any:
 def _index(frame: Frame, index: Index) -> Any:
     value = evaluate(frame, index.value)
     if isinstance(value, Known | Bound):
-        return calls.shaped(frame, value, _shape(frame, index.items), index)
+        return shaped(frame, value, _shape(frame, index.items), index)
     if not isinstance(value, Tensor):
-        frame.machine.fail(NotThatKind, index.value, frame.scope, wanted="a tensor", found=kind(value))
+        frame.fail(NotThatKind, index.value, wanted="a tensor", found=kind(value))
     items = [None if isinstance(item, Rest) else _item(frame, value, item) for item in index.items]
     with computing(frame, index):
         if len(items) == 1 and isinstance(items[0], Tensor):
             where = places(frame.machine.tape, items[0])
-            size = value.dims[0] if value.rank else 0
+            size = value.dims[0] if value.rank else None
             if isinstance(size, int) and where.bound is not None and where.bound > size:
                 raise MisfitError(f"rows up to {where.bound - 1} are asked for, and there are {size} (0 to {size - 1})")
             made = frame.machine.tape.add("gather", value.value, where.value)
@@ -225,17 +206,19 @@ def _item(frame: Frame, value: Tensor, item: Expression) -> Any:
         way = (
             "an index equation sums and reorders dims by their names; `fold`, `sum(…, over = …)` and `@` are there now"
         )
-        frame.machine.fail(NotYet, item, frame.scope, what="an index equation", way=way)
+        frame.fail(NotYet, item, what="an index equation", way=way)
     if isinstance(item, Range):
         return _range(frame, item)
     found = evaluate(frame, item)
     if isinstance(found, Tensor | Interval) or (isinstance(found, int) and not isinstance(found, bool)):
         return found
-    return frame.machine.fail(NotThatKind, item, frame.scope, wanted="a place or a range", found=kind(found))
+    return frame.fail(NotThatKind, item, wanted="a place or a range", found=kind(found))
 
 
 def _cut(value: Tensor, items: list[Any]) -> Tensor:
     """Slices: one item a dim from the first; `...` (None) skips to the last ones."""
+    if items.count(None) > 1:
+        raise MisfitError("`...` stands once in the brackets: it is all dims that are not named before and after it")
     if None in items:
         gap = items.index(None)
         items = [
@@ -252,6 +235,9 @@ def _cut(value: Tensor, items: list[Any]) -> Tensor:
             raise MisfitError("a tensor of places stands alone in the brackets: table[token]")
         one = isinstance(item, int)
         start, stop = (item, item + 1) if isinstance(item, int) else (item.start, item.stop)
+        if isinstance(here, int) and isinstance(stop, int) and not 0 <= start <= stop <= here:
+            asked = f"place {item} is" if one else f"the places {start}..{stop} are"
+            raise MisfitError(f"{asked} asked for, and there are {here}, counted from 0")
         if stop != here or start != 0:
             if not isinstance(stop, int):
                 raise MisfitError(
@@ -267,16 +253,12 @@ def _cut(value: Tensor, items: list[Any]) -> Tensor:
 
 
 def _shape(frame: Frame, items: tuple[Expression, ...]) -> Shape:
-    from dotnn.elaborate.types import size_of
-
     dims: list[Dim] = []
     labels: list[str | None] = []
     for item in items:
         if isinstance(item, Rest):
             if frame.rest is None:
-                frame.machine.fail(
-                    OutOfPlace, item, frame.scope, what="`...`", way="nothing in the signature is written `...`"
-                )
+                frame.fail(OutOfPlace, item, what="`...`", way="nothing in the signature is written `...`")
             dims.extend(frame.rest.dims)
             labels.extend(frame.rest.labels)
             continue
@@ -296,13 +278,13 @@ def _member(frame: Frame, member: Member) -> Any:
         *first, a, b = value.labels
         return Tensor(value.value.T, (*first, b, a))
     way = "`.T` is a matrix with its last two dims swapped; `val.error` stands in `stop` and `keep` alone"
-    return frame.machine.fail(OutOfPlace, member, frame.scope, what=f"`.{member.name}` of {kind(value)}", way=way)
+    return frame.fail(OutOfPlace, member, what=f"`.{member.name}` of {kind(value)}", way=way)
 
 
 def _list(frame: Frame, written: List) -> Any:
     if any(item.name for item in written.items):
         way = "write the sizes alone"
-        frame.machine.fail(NotYet, written, frame.scope, what="a list with names (`[part = 3, head]`)", way=way)
+        frame.fail(NotYet, written, what="a list with names (`[part = 3, head]`)", way=way)
     return _shape(frame, tuple(item.value for item in written.items))
 
 
@@ -311,72 +293,44 @@ def _several(frame: Frame, several: Several) -> Any:
 
 
 def _range(frame: Frame, written: Range) -> Any:
-    from dotnn.elaborate.types import size_of
-
     start = size_of(frame, written.start, "the start of a range")
     stop = size_of(frame, written.stop, "the end of a range")
     if not isinstance(start, int):
-        frame.machine.fail(NotKnownNow, written.start, frame.scope, what="the start of a range", way="write a number")
+        frame.fail(NotKnownNow, written.start, what="the start of a range", way="write a number")
     if isinstance(stop, int) and stop < start:
-        frame.machine.fail(
-            Misfit, written, frame.scope, why=f"{start}..{stop} runs backwards", way="a..b goes up, without b"
-        )
+        frame.fail(Misfit, written, why=f"{start}..{stop} runs backwards", way="a..b goes up, without b")
     return Interval(start, stop)
 
 
 def _rest(frame: Frame, rest: Rest) -> Any:
     way = "`...` stands for dims, in a type or in brackets"
-    return frame.machine.fail(OutOfPlace, rest, frame.scope, what="`...`", way=way)
+    return frame.fail(OutOfPlace, rest, what="`...`", way=way)
 
 
 # ---- calls and chains
 
 
-def _call(frame: Frame, call: Call) -> Any:
-    callee = evaluate(frame, call.function)
-    if isinstance(callee, Tensor) and isinstance(call.function, Name):
-        word = call.function.name
+def _call(frame: Frame, written: Call) -> Any:
+    callee = evaluate(frame, written.function)
+    if isinstance(callee, Tensor) and isinstance(written.function, Name):
+        word = written.function.name
         way = "only functions, layers, nets and operations are followed by ( )"
         if frame.machine.library.find(word, frame.scope) is not None:
             way = f"`{word}` names a tensor here, which hides the `{word}` that can be called: rename the tensor"
         wanted = "something that can be called"
-        frame.machine.fail(NotThatKind, call.function, frame.scope, wanted=wanted, found=kind(callee), way=way)
-    return calls.call(frame, callee, call.arguments, call)
+        frame.fail(NotThatKind, written.function, wanted=wanted, found=kind(callee), way=way)
+    return call(frame, callee, written.arguments, written)
 
 
 def _chain(frame: Frame, chain: Chain) -> Any:
     value, before = evaluate(frame, chain.start), chain.start
-    for stage in chain.stages:
+    for written in chain.stages:
         if isinstance(value, tuple):
             found = f"what gives {len(value)} results"
             way = "one tensor flows through a chain; only its last stage may give several: m, v = x -> NAME"
-            frame.machine.fail(NotAStage, before, frame.scope, found=found, way=way)
-        value, before = notice(frame, stage, calls.stage(frame, value, stage, chain)), stage.call
+            frame.fail(NotAStage, before, found=found, way=way)
+        value, before = notice(frame, written, stage(frame, value, written)), written.call
     return value
-
-
-def over(frame: Frame, argument: Argument, first: Any) -> tuple[int, ...]:
-    """The dims that `over = …` names, counted from the last (-1), of the tensor that the call works on."""
-    items = argument.value.items if isinstance(argument.value, Several) else (argument.value,)
-    axes: list[int] = []
-    for item in items:
-        if isinstance(item, Name) and isinstance(first, Tensor) and item.name in first.labels:
-            axes.append(first.labels.index(item.name) - first.rank)
-            continue
-        if isinstance(item, Name) and item.name in frame.dims and item.name not in frame.names:
-            dims = (
-                ", ".join(label or str(d) for label, d in zip(first.labels, first.dims, strict=True))
-                if isinstance(first, Tensor)
-                else "none"
-            )
-            frame.machine.fail(NoSuchDim, item, frame.scope, tensor="this", name=item.name, dims=f"[{dims}]")
-        value = evaluate(frame, item)
-        for axis in value if isinstance(value, tuple) else (value,):
-            if not isinstance(axis, int) or isinstance(axis, bool):
-                way = "name a dim (over = t), several (over = (h, w)), or count from the last (over = -1)"
-                frame.machine.fail(NotThatKind, item, frame.scope, wanted="a dim", found=kind(axis), way=way)
-            axes.append(axis)
-    return tuple(axes)
 
 
 # ---- schedules, columns
@@ -392,7 +346,7 @@ def _then(frame: Frame, then: Then) -> Any:
             if phase.until is not None and phase.until <= earlier:
                 why = f"this goes to {phase.unit} {phase.until}, and the one before it to {phase.unit} {earlier}"
                 way = "`until` counts from the start of training: let the numbers rise"
-                frame.machine.fail(Misfit, part, frame.scope, why=why, way=way)
+                frame.fail(Misfit, part, why=why, way=way)
         phases.extend(added)
     return Sequence(tuple(phases))
 
@@ -401,26 +355,26 @@ def _until(frame: Frame, until: Until) -> Any:
     count = evaluate(frame, until.count)
     way = "write `until epoch 10` or `until step 500`"
     if until.unit not in ("epoch", "step"):
-        frame.machine.fail(NotThatKind, until, frame.scope, wanted="epoch or step", found=f"`{until.unit}`", way=way)
+        frame.fail(NotThatKind, until, wanted="epoch or step", found=f"`{until.unit}`", way=way)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         wanted = "a whole number above 0"
-        frame.machine.fail(NotThatKind, until.count, frame.scope, wanted=wanted, found=kind(count), way=way)
+        frame.fail(NotThatKind, until.count, wanted=wanted, found=kind(count), way=way)
     return Sequence((Phase(evaluate(frame, until.value), until.unit, count),))
 
 
 def _shifted(frame: Frame, shifted: Shifted) -> Any:
     way = "it comes with texts and their windows"
-    return frame.machine.fail(NotYet, shifted, frame.scope, what="`shifted by`", way=way)
+    return frame.fail(NotYet, shifted, what="`shifted by`", way=way)
 
 
 def _column(frame: Frame, column: ColumnOf) -> Any:
     if frame.columns is not None and frame.columns.raw is not None:
         return frame.columns.raw(column)
     way = "columns of a table are named in the `data` block"
-    return frame.machine.fail(OutOfPlace, column, frame.scope, what="a column of the table", way=way)
+    return frame.fail(OutOfPlace, column, what="a column of the table", way=way)
 
 
-_RULES: dict[str, Callable[[Frame, Any], Any]] = {
+RULES: dict[str, Rule] = {
     "name": _name,
     "number": _number,
     "text": _text,
@@ -441,3 +395,5 @@ _RULES: dict[str, Callable[[Frame, Any], Any]] = {
     "shifted": _shifted,
     "column": _column,
 }
+
+EXPRESSIONS.update(RULES)

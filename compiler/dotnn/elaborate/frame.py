@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.values import Instance, Known, Label
 from dotnn.graph import Dim
+from dotnn.spec import Part
+from dotnn_grammar.problems import Problem
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Frame:
     """Inside `when training`."""
     in_data: bool = False
     """In the line of a column."""
+    deciding: bool = False
+    """In the condition of an `if` or a `require`."""
     results: tuple[Any, ...] | None = None
     """What `return` gave."""
     columns: Any = None
@@ -53,6 +57,10 @@ class Frame:
     def here(self) -> str:
         """The path of the statement being built."""
         return ".".join(word for word in (self.path, self.turns, self.left) if word)
+
+    def fail(self, problem: type[Problem], part: Part, **facts: Any) -> NoReturn:
+        """Raises the problem at this part of the definition's text."""
+        self.machine.fail(problem, part, self.scope, **facts)
 
     def path_of(self, name: str) -> str:
         """The path of something with a name of its own in this definition."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from importlib import resources
 
+from dotnn import plugins
 from dotnn.elaborate.values import Known, Primitive
 from dotnn.elaborate.vocabulary import PRIMITIVES
 from dotnn.read import read_definitions
@@ -18,17 +18,18 @@ USER = "user"
 
 @cache
 def standard_names() -> tuple[str, ...]:
-    """Every name that the standard library defines: each is a file of that name."""
-    folder = resources.files("dotnn") / "std"
-    return tuple(sorted(entry.name[: -len(".nn")] for entry in folder.iterdir() if entry.name.endswith(".nn")))
+    """Every name that the standard library and plugins define: each is a file of that name."""
+    return tuple(sorted(plugins.names("std")))
 
 
 @cache
 def standard_text(name: str) -> Source | None:
-    """The file of the standard library that defines ``name``."""
-    if name not in standard_names():
+    """The file that defines ``name``: the standard library's own, or else a plugin's."""
+    found = plugins.definition(name)
+    if found is None:
         return None
-    return Source(name=f"std/{name}.nn", text=(resources.files("dotnn") / "std" / f"{name}.nn").read_text("utf-8"))
+    folder, file = found
+    return Source(name=f"{folder}/{name}.nn", text=file.read_text("utf-8"))
 
 
 @cache
@@ -38,6 +39,12 @@ def standard(name: str) -> Known | None:
         return None
     found = next((d for d in read_definitions(source) if d.name == name), None)
     return Known(found, STD) if found else None
+
+
+@cache
+def brought() -> frozenset[str]:
+    """The operations that plugins bring, which a spec calls by their names."""
+    return frozenset(name for name in plugins.names("operation") if plugins.is_brought("operation", name))
 
 
 class Library:
@@ -55,11 +62,11 @@ class Library:
             known = standard(name)
             if known:
                 return known
-        return Primitive(name) if name in PRIMITIVES else None
+        return Primitive(name) if name in PRIMITIVES or name in brought() else None
 
     def names(self, scope: str) -> set[str]:
         """Every name that `find` knows."""
-        return {*(self.user if scope == USER else ()), *standard_names(), *PRIMITIVES}
+        return {*(self.user if scope == USER else ()), *standard_names(), *PRIMITIVES, *brought()}
 
     def shadowed(self) -> list[Known]:
         """The user's definitions that take the name of one of the standard library's."""

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 from dotnn.elaborate.library import STD, Library
-from dotnn.elaborate.problems import NoNumbers, TooLarge
-from dotnn.elaborate.values import MOST_NUMBERS, Instance, Known, Label, Tensor
+from dotnn.elaborate.problems import NoNumbers, TooManyCalls, TooManyDims, TooManyLayers, TooManyNumbers
+from dotnn.elaborate.values import Instance, Known, Shape, Tensor
 from dotnn.graph import At, Dim, Type
 from dotnn.operation import shape_text
-from dotnn.spec import Part
+from dotnn.spec import Cell as State
+from dotnn.spec import Definition, Part, Weight
 from dotnn.tape import Tape, Value
+from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Note, Problem
 from dotnn_grammar.source import Span
 
@@ -23,14 +25,6 @@ PhaseName = Literal["train", "eval", "predict", "init"]
 ELSEWHERE = {
     "standardise": "it belongs into `data`, whose training rows it is fitted on: x = standardise(columns a to b)"
 }
-
-MOST_LAYERS = 100_000
-MOST_TURNS = 100_000
-"""Turns of repeats, those inside others multiplied."""
-MOST_LINES = 100_000
-"""Lines that are written out, each counted as often as it stands in the graph."""
-MOST_SIZE = 2**31
-DEEPEST = 64
 
 
 @dataclass(frozen=True)
@@ -81,6 +75,8 @@ class Machine:
     """Lines built so far."""
     numbers: int = 0
     """In the weights and states so far."""
+    forecast: Callable[[Definition], int] | None = None
+    """Tells how many lines a definition of the user's will take at least."""
 
     @property
     def training(self) -> bool:
@@ -108,14 +104,15 @@ class Machine:
 
     @contextmanager
     def calling(self, call: Call) -> Iterator[None]:
-        if len(self.calls) >= DEEPEST:
+        deepest = limits().calls
+        if len(self.calls) >= deepest:
             self.fail(
-                TooLarge,
+                TooManyCalls,
                 call.span,
                 call.scope,
                 what="definitions inside definitions",
-                count=str(DEEPEST + 1),
-                limit=str(DEEPEST),
+                count=str(deepest + 1),
+                limit=str(deepest),
             )
         self.calls.append(call)
         try:
@@ -131,45 +128,41 @@ class Machine:
 
     def instance(self, path: str, part: Part, scope: str) -> Instance:
         if path not in self.instances:
-            if len(self.instances) >= MOST_LAYERS:
-                self.fail(
-                    TooLarge, part, scope, what="layers", count=f"{len(self.instances) + 1:,}", limit=f"{MOST_LAYERS:,}"
-                )
+            most = limits().layers
+            if len(self.instances) >= most:
+                count = f"{len(self.instances) + 1:,}"
+                self.fail(TooManyLayers, part, scope, what="layers", count=count, limit=f"{most:,}")
             self.instances[path] = Instance(path)
         return self.instances[path]
 
-    def cell(
-        self,
-        path: str,
-        dims: tuple[Dim, ...],
-        labels: tuple[Label, ...],
-        learned: bool,
-        start: Callable[[], Value],
-        part: Part,
-        scope: str,
-    ) -> Tensor:
-        """A weight (``learned``) or state: an input of the graph, or in the phase `init` its first value."""
-        self._room(path, dims, part, scope)
-        self.cells[path] = Cell(dims, learned, self.users_span(part.span, scope))
+    def cell(self, path: str, shape: Shape, written: Weight | State, scope: str, start: Callable[[], Value]) -> Tensor:
+        """A weight or state: an input of the graph, or in the phase `init` its first value, which ``start`` gives."""
+        dims, learned = shape.dims, isinstance(written, Weight)
+        self._room(path, dims, written, scope)
+        self.cells[path] = Cell(dims, learned, self.users_span(written.span, scope))
         if self.phase == "init":
             value = start().cast("f32").expand(dims)
             self.tape.output(path, value, "state")
         else:
             value = self.tape.input(path, Type(dtype="f32", dims=dims), "state", learned=learned)
-        made = Tensor(value, labels)
+        made = Tensor(value, shape.labels)
         if learned:
             self.weights[path] = made
         return made
 
     def _room(self, path: str, dims: tuple[Dim, ...], part: Part, scope: str) -> None:
+        rank = limits().rank
+        if len(dims) > rank:
+            self.fail(TooManyDims, part, scope, what=f"dims of `{path}`", count=str(len(dims)), limit=str(rank))
         size = math.prod(int(d) for d in dims)
         if size == 0:
             self.fail(NoNumbers, part, scope, name=path, dims=shape_text(dims))
         self.numbers += size
-        if self.numbers > MOST_NUMBERS:
+        most = limits().numbers
+        if self.numbers > most:
             size_text = f"{4 * self.numbers / 1e9:,.0f} GB, with `{path}` of {shape_text(dims)}"
             what = f"numbers in weights and states ({size_text})"
-            self.fail(TooLarge, part, scope, what=what, count=f"{self.numbers:,}", limit=f"{MOST_NUMBERS:,}")
+            self.fail(TooManyNumbers, part, scope, what=what, count=f"{self.numbers:,}", limit=f"{most:,}")
 
     def random(self, dims: tuple[Dim, ...], path: str, bits: int) -> Value:
         """Uniform numbers in [0, 1) that no other place draws."""

@@ -189,10 +189,53 @@ class TooLarge(Problem):
     code = "B020"
     title = "{what}: {count} is more than the limit of {limit}"
     label = "this makes it so large"
-    help = "is a number too high? A spec is counted before it is built, so that it cannot fill the memory"
+    help = "a spec is counted while it is built, so that it cannot fill the memory"
     what: str
     count: str
     limit: str
+
+
+WHY = "is a number too high? A spec is counted before it is built, so that it cannot fill the memory"
+
+
+class TooManyLayers(TooLarge):
+    code = "B080"
+    help = f"{WHY} (`--limit layers=N` allows more)"
+
+
+class TooManyTurns(TooLarge):
+    code = "B081"
+    help = f"{WHY} (`--limit turns=N` allows more)"
+
+
+class TooManyLines(TooLarge):
+    code = "B082"
+    help = f"{WHY} (`--limit lines=N` allows more)"
+
+
+class TooManyCalls(TooLarge):
+    code = "B083"
+    help = "give the inner parts fewer levels (`--limit calls=N` allows more)"
+
+
+class TooManyNumbers(TooLarge):
+    code = "B084"
+    help = f"{WHY} (`--limit numbers=N` allows more)"
+
+
+class TooLargeSize(TooLarge):
+    code = "B085"
+    help = f"{WHY} (`--limit dim=N` allows more)"
+
+
+class TooManyDims(TooLarge):
+    code = "B086"
+    help = "merge some of them with `fold` (`--limit rank=N` allows more)"
+
+
+class TooManyNodes(TooLarge):
+    code = "B087"
+    help = f"{WHY} (`--limit nodes=N` allows more)"
 
 
 class NotAvailable(Problem):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from dotnn.elaborate import calls, expressions, types
+from dotnn.elaborate import types
 from dotnn.elaborate.arithmetic import tensor
+from dotnn.elaborate.calls import shaped
+from dotnn.elaborate.evaluate import STATEMENTS, Rule, block, computing, evaluate
 from dotnn.elaborate.frame import Frame
-from dotnn.elaborate.machine import MOST_LINES, MOST_TURNS
+from dotnn.elaborate.large import refuse_lines, refuse_turns
+from dotnn.elaborate.library import STD
 from dotnn.elaborate.problems import (
     BoundTwice,
     NotKnownNow,
@@ -19,11 +22,9 @@ from dotnn.elaborate.problems import (
     RequireFailed,
     SizesDiffer,
     StateOutside,
-    TooLarge,
     WrongCount,
 )
-from dotnn.elaborate.values import Absent, Bound, Interval, Known, Label, Shape, Tensor, kind
-from dotnn.graph import Dim
+from dotnn.elaborate.values import Absent, Bound, Instance, Interval, Known, Shape, Tensor, kind
 from dotnn.operation import shape_text
 from dotnn.spec import (
     Assign,
@@ -36,37 +37,11 @@ from dotnn.spec import (
     Return,
     State,
     Statement,
+    TypeText,
     Weight,
     When,
 )
 from dotnn.tape import Value
-
-
-def block(frame: Frame, body: Sequence[Statement]) -> None:
-    """Builds each statement in turn, up to a `return`."""
-    for number, statement in enumerate(body):
-        if frame.results is not None and body[number - 1].kind != "return":
-            return
-        if frame.results is not None:
-            frame.machine.fail(
-                OutOfPlace,
-                statement,
-                frame.scope,
-                what="a line after `return`",
-                way="`return` ends a definition: move it down",
-            )
-        frame.machine.lines += 1
-        _refuse_many(frame, statement, frame.machine.lines)
-        frame.left = ""
-        _RULES[statement.kind](frame, statement)
-        frame.left = ""
-
-
-def _refuse_many(frame: Frame, part: Part, lines: int) -> None:
-    if lines > MOST_LINES:
-        what = "lines of this spec, each repeated one counted as often as it is repeated"
-        frame.machine.fail(TooLarge, part, frame.scope, what=what, count=f"{lines:,}", limit=f"{MOST_LINES:,}")
-
 
 # ---- names
 
@@ -76,17 +51,17 @@ def _assign(frame: Frame, assign: Assign) -> None:
         way = (
             "an index equation sums and reorders dims by their names; `fold`, `sum(…, over = …)` and `@` are there now"
         )
-        frame.machine.fail(NotYet, assign, frame.scope, what="an index equation", way=way)
+        frame.fail(NotYet, assign, what="an index equation", way=way)
     frame.left = assign.targets[0].name
     values: list[Any] = []
     for expression in assign.values:
-        value = expressions.evaluate(frame, expression)
+        value = evaluate(frame, expression)
         several = isinstance(value, tuple) and (len(assign.targets) > 1 or any(isinstance(v, Tensor) for v in value))
         values.extend(value if several else [value])
     if len(values) != len(assign.targets):
         left, right = _count(len(assign.targets), "name"), _count(len(values), "value")
         left, right = f"{left} on the left", f"{right} on the right"
-        frame.machine.fail(WrongCount, assign, frame.scope, left=left, right=right)
+        frame.fail(WrongCount, assign, left=left, right=right)
     for target, value in zip(assign.targets, values, strict=True):
         set_name(frame, target.name, value, target)
 
@@ -99,7 +74,7 @@ def set_name(frame: Frame, name: str, value: Any, part: Part) -> None:
     """Binds a name; a state's new value becomes its successor."""
     if name in frame.dims:
         second = "tensor" if isinstance(value, Tensor) else "name for something else"
-        frame.machine.fail(BoundTwice, part, frame.scope, name=name, first="dim", second=second)
+        frame.fail(BoundTwice, part, name=name, first="dim", second=second)
     if name in frame.states:
         value = _successor(frame, name, value, part)
     frame.names[name] = value
@@ -109,16 +84,15 @@ def _successor(frame: Frame, name: str, value: Any, part: Part) -> Tensor:
     machine, path = frame.machine, frame.states[name]
     is_layer = frame.known is not None and frame.known.definition.word != "optimizer"
     if is_layer and not frame.in_training:
-        machine.fail(StateOutside, part, frame.scope, name=name)
+        frame.fail(StateOutside, part, name=name)
     before = frame.names[name]
-    with expressions.computing(frame, part):
+    with computing(frame, part):
         made = tensor(machine.tape, value, "f32")
     if made.dims != before.dims:
         clash = f"it was {shape_text(before.dims)}"
-        machine.fail(
+        frame.fail(
             SizesDiffer,
             part,
-            frame.scope,
             name=f"`{name}`",
             wanted=shape_text(before.dims),
             found=shape_text(made.dims),
@@ -134,101 +108,81 @@ def _successor(frame: Frame, name: str, value: Any, part: Part) -> Tensor:
 
 def _weight(frame: Frame, weight: Weight) -> None:
     if frame.instance is None:
-        way = "only layers and nets own weights; make this a layer"
-        frame.machine.fail(OutOfPlace, weight, frame.scope, what="a weight", way=way)
+        frame.fail(OutOfPlace, weight, what="a weight", way="only layers and nets own weights; make this a layer")
     if _is_slot(frame):
         way = "what an optimizer remembers from step to step is a state: state m = 0"
-        frame.machine.fail(OutOfPlace, weight, frame.scope, what="a weight of an optimizer", way=way)
-    dims, labels = types.dims_of(frame, weight.type)
-    fixed = _fixed(frame, dims, weight, f"the size of the weight `{weight.name}`")
-    _cell(frame, weight.name, fixed, labels, True, weight.init, weight)
+        frame.fail(OutOfPlace, weight, what="a weight of an optimizer", way=way)
+    _own(frame, weight, _fixed(frame, weight.type, f"the size of the weight `{weight.name}`"))
 
 
 def _state(frame: Frame, state: State) -> None:
     for cell in state.cells:
-        dims, labels = _cell_dims(frame, cell)
-        _cell(frame, cell.name, dims, labels, False, cell.init, cell)
-        frame.states[cell.name] = _state_path(frame, cell.name)
+        if frame.instance is None:
+            way = "only layers, nets and optimizers have states"
+            frame.fail(OutOfPlace, cell, what="a state", way=way)
+        _own(frame, cell, _state_shape(frame, cell))
+        frame.states[cell.name] = frame.cells[cell.name]
 
 
-def _state_path(frame: Frame, name: str) -> str:
-    assert frame.instance is not None
-    return frame.instance.path + (":" if _is_slot(frame) else ".") + _local(frame, name)
+def _state_shape(frame: Frame, cell: Cell) -> Shape:
+    """As it is written; without that an optimizer's state is as large as the weight, another is a single number."""
+    if cell.type is not None:
+        return _fixed(frame, cell.type, f"the size of the state `{cell.name}`")
+    if frame.known is not None and _is_slot(frame):
+        weight = frame.names[frame.known.definition.inputs[0].name]
+        return Shape(weight.dims, weight.labels)
+    return Shape((), ())
 
 
 def _is_slot(frame: Frame) -> bool:
     return frame.known is not None and frame.known.definition.word == "optimizer"
 
 
-def _local(frame: Frame, name: str) -> str:
-    if _is_slot(frame):
-        assert frame.known is not None
-        return f"{frame.known.name}.{name}"
-    return f"{frame.turns}.{name}" if frame.turns else name
-
-
-def _cell_dims(frame: Frame, cell: Cell) -> tuple[tuple[Dim, ...], tuple[Label, ...]]:
-    if cell.type is not None:
-        dims, labels = types.dims_of(frame, cell.type)
-        return _fixed(frame, dims, cell, f"the size of the state `{cell.name}`"), labels
-    if _is_slot(frame):
-        weight = frame.names[frame.known.definition.inputs[0].name]  # type: ignore[union-attr]
-        return weight.dims, weight.labels
-    return (), ()
-
-
-def _fixed(frame: Frame, dims: Iterable[Dim], part: Part, what: str) -> tuple[Dim, ...]:
-    fixed = tuple(dims)
-    if any(not isinstance(d, int) for d in fixed):
+def _fixed(frame: Frame, type: TypeText, what: str) -> Shape:
+    """The shape of a weight or state: real numbers, as many in every batch."""
+    if type.word not in (None, "real"):
+        way = "weights and states are real numbers: write its dims alone"
+        frame.fail(NotThatKind, type, wanted="a real number", found=f"`{type.word}`", way=way)
+    dims, labels = types.dims_of(frame, type)
+    if any(not isinstance(d, int) for d in dims):
         way = "weights and states have the same size in every batch: `b` is not one of their dims"
         because = "the batch's size is known only when the graph runs"
-        frame.machine.fail(NotKnownNow, part, frame.scope, what=what, way=way, because=because)
-    return fixed
+        frame.fail(NotKnownNow, type, what=what, way=way, because=because)
+    return Shape(dims, labels)
 
 
-def _cell(
-    frame: Frame,
-    name: str,
-    dims: tuple[Dim, ...],
-    labels: tuple[Label, ...],
-    learned: bool,
-    init: Expression,
-    part: Part,
-) -> None:
+def _own(frame: Frame, cell: Weight | Cell, shape: Shape) -> None:
     """Binds a weight or state. An instance that runs again finds what it has."""
-    instance, machine = frame.instance, frame.machine
-    if instance is None:
-        frame.machine.fail(
-            OutOfPlace, part, frame.scope, what="a state", way="only layers, nets and optimizers have states"
-        )
-    path = _state_path(frame, name)
+    machine, instance, name = frame.machine, frame.instance, cell.name
+    assert instance is not None
+    path = _cell_path(frame, instance, name)
     if path in instance.cells:
         found = machine.successors.get(path, instance.cells[path])
-        if found.dims != dims:
+        if found.dims != shape.dims:
             clash = f"it is {shape_text(found.dims)} already, for this layer is shared"
-            machine.fail(
-                SizesDiffer,
-                part,
-                frame.scope,
-                name=f"`{name}`",
-                wanted=shape_text(found.dims),
-                found=shape_text(dims),
-                clash=clash,
-            )
-        _bind_cell(frame, name, Tensor(found.value, labels), path)
+            facts = {"wanted": shape_text(found.dims), "found": shape_text(shape.dims), "clash": clash}
+            frame.fail(SizesDiffer, cell, name=f"`{name}`", **facts)
+        _bind_cell(frame, name, Tensor(found.value, shape.labels), path)
         return
     of_another_turn = frame.cells.get(name, path) != path and frame.turns
     if (name in frame.names and not of_another_turn) or name in frame.dims:
         first = "dim" if name in frame.dims else "tensor" if isinstance(frame.names[name], Tensor) else "name"
-        machine.fail(BoundTwice, part, frame.scope, name=name, first=first, second="weight" if learned else "state")
+        frame.fail(BoundTwice, cell, name=name, first=first, second="weight" if isinstance(cell, Weight) else "state")
 
     def start() -> Value:
-        return _first(frame, Shape(dims, labels), init, path)
+        return _first(frame, shape, cell.init)
 
     frame.left = name
-    with machine.tape.at(machine.place(part.span, frame.scope, path)):
-        instance.cells[path] = machine.cell(path, dims, labels, learned, start, part, frame.scope)
+    with machine.tape.at(machine.place(cell.span, frame.scope, path)):
+        instance.cells[path] = machine.cell(path, shape, cell, frame.scope, start)
     _bind_cell(frame, name, instance.cells[path], path)
+
+
+def _cell_path(frame: Frame, instance: Instance, name: str) -> str:
+    """`Digits.hidden.W`, `Digits.hidden.W:NAME.m` of an optimizer of that name."""
+    if frame.known is not None and _is_slot(frame):
+        return f"{instance.path}:{frame.known.name}.{name}"
+    return ".".join(word for word in (instance.path, frame.turns, name) if word)
 
 
 def _bind_cell(frame: Frame, name: str, cell: Tensor, path: str) -> None:
@@ -236,41 +190,35 @@ def _bind_cell(frame: Frame, name: str, cell: Tensor, path: str) -> None:
     frame.cells[name] = path
 
 
-def _first(frame: Frame, shape: Shape, init: Expression, path: str) -> Value:
+def _first(frame: Frame, shape: Shape, init: Expression) -> Value:
     """The first value of a weight or state: what its initialiser gives for its shape, or a number everywhere."""
-    value = expressions.evaluate(frame, init)
+    value = evaluate(frame, init)
     if isinstance(value, Known | Bound):
-        value = calls.shaped(frame, value, shape, init)
-    with expressions.computing(frame, init):
+        value = shaped(frame, value, shape, init)
+    with computing(frame, init):
         if not isinstance(value, Tensor | int | float):
-            found = kind(value)
-            frame.machine.fail(NotThatKind, init, frame.scope, wanted="an initialiser or a number", found=found)
-        made = tensor(frame.machine.tape, value, "f32")
-        return made.value.expand(shape.dims)
+            frame.fail(NotThatKind, init, wanted="an initialiser or a number", found=kind(value))
+        return tensor(frame.machine.tape, value, "f32").value.expand(shape.dims)
 
 
 # ---- what is decided while building
 
 
 def _repeat(frame: Frame, repeat: Repeat) -> None:
-    value = expressions.evaluate(frame, repeat.range)
+    value = evaluate(frame, repeat.range)
     if isinstance(value, int) and not isinstance(value, bool):
         value = Interval(0, value)
     if not isinstance(value, Interval) or not isinstance(value.stop, int):
         way = "a repeat is written out, so its number of turns is a number, a setting or a param"
-        frame.machine.fail(NotKnownNow, repeat.range, frame.scope, what="how often this repeats", way=way)
+        frame.fail(NotKnownNow, repeat.range, what="how often this repeats", way=way)
     machine, before = frame.machine, frame.machine.turns
     machine.turns = before * max(value.stop - value.start, 1)
-    if machine.turns > MOST_TURNS:
-        what = "turns of this repeat" if before == 1 else "turns of this repeat, with those around it"
-        machine.fail(
-            TooLarge, repeat.range, frame.scope, what=what, count=f"{machine.turns:,}", limit=f"{MOST_TURNS:,}"
-        )
+    refuse_turns(frame, repeat.range, machine.turns, nested=before > 1)
     outer, shadowed = frame.turns, frame.names.get(repeat.name or "")
     start = machine.lines
     for turn in range(value.start, value.stop):
         if turn == value.start + 2:  # what two turns took shows what all will take
-            _refuse_many(frame, repeat.range, start + (machine.lines - start) * (value.stop - value.start) // 2)
+            refuse_lines(frame, repeat.range, start + (machine.lines - start) * (value.stop - value.start) // 2)
         here = f"{repeat.name or 'repeat'}[{turn}]"
         frame.turns = f"{outer}.{here}" if outer else here
         if repeat.name:
@@ -290,23 +238,24 @@ def _if(frame: Frame, statement: If) -> None:
 
 
 def _decided(frame: Frame, condition: Expression, what: str) -> bool:
-    value = expressions.evaluate(frame, condition)
+    frame.deciding = True
+    try:
+        value = evaluate(frame, condition)
+    finally:
+        frame.deciding = False
     if isinstance(value, bool):
         return value
     if isinstance(value, Tensor):
         way = "to choose number by number write `a if c else b`"
-        frame.machine.fail(NotKnownNow, condition, frame.scope, what=what, way=way)
-    return frame.machine.fail(
-        NotThatKind, condition, frame.scope, wanted="yes or no", found=kind(value), way="compare: n == 1"
-    )
+        frame.fail(NotKnownNow, condition, what=what, way=way)
+    return frame.fail(NotThatKind, condition, wanted="yes or no", found=kind(value), way="compare: n == 1")
 
 
 def _when(frame: Frame, when: When) -> None:
     if when.phase != "training":
-        frame.machine.fail(
+        frame.fail(
             OutOfPlace,
             when,
-            frame.scope,
             what=f"`when {when.phase}`",
             way="there is one phase to ask for: `when training`",
         )
@@ -334,32 +283,31 @@ def _assigned(body: Sequence[Statement]) -> set[str]:
 
 
 def _require(frame: Frame, require: Require) -> None:
-    if not _decided(frame, require.condition, "what `require` asks for"):
-        message = re.sub(r"\{(\w+)\}", lambda m: _fact(frame, m[1]), require.message)
-        frame.machine.fail(
-            RequireFailed,
-            frame.machine.calls[-1].span if frame.machine.calls else require,
-            frame.scope if not frame.machine.calls else frame.machine.calls[-1].scope,
-            message=message,
-        )
+    if _decided(frame, require.condition, "what `require` asks for"):
+        return
+    message = re.sub(r"\{(\w+)\}", lambda m: _fact(frame, m[1]), require.message)
+    if not frame.machine.calls:
+        frame.fail(RequireFailed, require, message=message)
+    call = frame.machine.calls[-1]  # whoever asks for it is told, not the one who wrote the condition
+    frame.machine.fail(RequireFailed, call.span, call.scope, message=message)
 
 
 def _fact(frame: Frame, name: str) -> str:
     if name in frame.dims:
         return str(frame.dims[name])
-    value = frame.names.get(name, frame.machine.params.get(name) if frame.scope != "std" else None)
+    value = frame.names.get(name, frame.machine.params.get(name) if frame.scope != STD else None)
     return shape_text(value.dims) if isinstance(value, Tensor) else f"{{{name}}}" if value is None else str(value)
 
 
 def _return(frame: Frame, statement: Return) -> None:
     values: list[Any] = []
     for expression in statement.values:
-        value = expressions.evaluate(frame, expression)
+        value = evaluate(frame, expression)
         values.extend(value if isinstance(value, tuple) else [value])
     frame.results = tuple(values)
 
 
-_RULES: dict[str, Callable[[Frame, Any], None]] = {
+RULES: dict[str, Rule] = {
     "assign": _assign,
     "weight": _weight,
     "state": _state,
@@ -369,3 +317,5 @@ _RULES: dict[str, Callable[[Frame, Any], None]] = {
     "require": _require,
     "return": _return,
 }
+
+STATEMENTS.update(RULES)

@@ -12,9 +12,6 @@ from dotnn.tape import Value
 
 Label = str | None
 
-MOST_NUMBERS = 2**32
-"""In one tensor whose size is known now, and in all weights and states together: 16 GiB."""
-
 
 @dataclass(frozen=True)
 class Tensor:
@@ -34,6 +31,11 @@ class Tensor:
     @property
     def rank(self) -> int:
         return len(self.value.dims)
+
+
+@dataclass(frozen=True)
+class Scheduled(Tensor):
+    """A setting that a schedule gives: another number at each step, and so, where an `if` asks, equal to none."""
 
 
 def plain(value: Value) -> Tensor:

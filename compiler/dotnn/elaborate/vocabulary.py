@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dotnn.elaborate.arithmetic import elementwise, joint, real, tensor
-from dotnn.elaborate.values import MOST_NUMBERS, Label, Shape, Size, Tensor, plain
+from dotnn.elaborate.values import Label, Shape, Size, Tensor, plain
 from dotnn.graph import Dim, multiply
-from dotnn.operation import MisfitError, shape_text
+from dotnn.operation import MisfitError, attributes_of, lookup, shape_text
 from dotnn.tape import Tape, Value
 
 
@@ -48,7 +48,10 @@ class Spoken:
         for axis in chosen:
             if not isinstance(axis, int) or not -x.rank <= axis < x.rank:
                 raise MisfitError(f"`over = {axis}` names no dim of {shape_text(x.dims)}: the last one is -1")
-        return tuple(sorted(axis % x.rank for axis in chosen))
+        axes = sorted(axis % x.rank for axis in chosen)
+        if len(set(axes)) < len(axes):
+            raise MisfitError("`over` names one dim twice")
+        return tuple(axes)
 
     def axis(self, x: Tensor) -> int:
         """The one dim that `over` names, the last without it."""
@@ -104,6 +107,8 @@ def _extreme(call: Spoken) -> Any:
     """`max(x)`, `max(x, over = t)`: the greatest; `max(a, b)`: the greater of each two."""
     if len(call.arguments) == 2:
         a, b = call.arguments
+        if call.settings:
+            raise MisfitError(f"`{call.name}(a, b)` takes the two number by number, and `over` goes with one tensor")
         if isinstance(a, int | float) and isinstance(b, int | float):
             return max(a, b) if call.name == "max" else min(a, b)
         dtype = joint(a, b, at_least="i64")
@@ -193,9 +198,6 @@ def shape_of(value: Any) -> Shape:
     """A value as a shape. Raises MisfitError."""
     match value:
         case Shape():
-            count = math.prod(d for d in value.dims if isinstance(d, int))
-            if count > MOST_NUMBERS:
-                raise MisfitError(f"{shape_text(value.dims)} holds {count:,} numbers, {4 * count / 1e9:,.0f} GB")
             return value
         case bool():
             pass
@@ -237,6 +239,11 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "normalise": ("over", "eps"),
     "random": ("bits",),
 }
+
+
+def settings_of(name: str) -> tuple[str, ...]:
+    """The settings that a call of this operation may name: of a plugin's, the attributes of its type rule."""
+    return SETTINGS.get(name, ()) if name in PRIMITIVES else attributes_of(lookup(name).infer)
 
 
 def speak(call: Spoken) -> Any:

@@ -6,13 +6,16 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 
 from dotnn import spec
+from dotnn.plugins import names
 from dotnn.read.expressions import Branch, Leaf, UnevenAssignment, branch, kids, plural, refuse_twice
 from dotnn.read.settings import Clause, Line, Settings, name_in, suggest
 from dotnn_grammar.layout import NotYet
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Source, Span
 
-READERS = ("table",)
+TABLE = "table"
+"""The source whose arguments are names of files."""
+
 LATER_READERS = {
     "text": "texts",
     "images": "folders of pictures",
@@ -198,18 +201,30 @@ class DataBlock(Settings):
         if first.value is not None or not first.clauses:
             raise self.malformed(line, "the kind of source is missing before this", first.span)
         kind, *extra = first.clauses
-        if kind.word in LATER_READERS:
+        readers = names("source")
+        if kind.word in LATER_READERS and kind.word not in readers:
             raise NotYet(span=kind.span, what=f"data from {LATER_READERS[kind.word]}", instead=AS_TABLE).error()
-        if kind.word not in READERS:
-            raise UnknownReader(span=kind.span, word=kind.word, advice=suggest(kind.word, READERS)).error()
+        if kind.word not in readers:
+            raise UnknownReader(span=kind.span, word=kind.word, advice=suggest(kind.word, tuple(readers))).error()
         stray = [*extra, *(c for p in more for c in p.clauses)]
         if stray:
             raise self.malformed(line, f"`{stray[0].word}` does not belong here", stray[0].span)
         values = [kind.value, *(p.value for p in more)]
-        files = tuple(self._file(line, value) for value in values)
+        read = self._file if kind.word == TABLE else self._argument
+        files = tuple(read(line, value) for value in values)
         return spec.SourceLine(
             span=line.span, role="test" if role == "test" else "source", reader=kind.word, files=files
         )
+
+    def _argument(self, line: Line, leaf: Leaf) -> str:
+        """What another source than `table` is told: a text, or a whole number."""
+        tree = None if leaf is None else self.reader.expression(leaf)
+        if isinstance(tree, spec.Number) and isinstance(tree.value, int) and not tree.percent:
+            return str(tree.value)
+        if not isinstance(tree, spec.Text):
+            what = "a text in quotes or a whole number is needed"
+            raise self.malformed(line, what, None if tree is None else tree.span)
+        return tree.value
 
     def _file(self, line: Line, leaf: Leaf) -> str:
         tree = None if leaf is None else self.reader.expression(leaf)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from pydantic import BaseModel
 
 from dotnn import spec
 from dotnn.read.text import Parts, TwoOfOneName, read_parts
-from dotnn_grammar.parse import MAX_FILE, TooLarge
+from dotnn_grammar.limits import limits
+from dotnn_grammar.parse import TooLarge, TooManyWords, count_words
 from dotnn_grammar.problems import Note, Problem, ProblemError, perhaps
 from dotnn_grammar.source import Source, Span
 
-MAX_DEPTH = 16
-MAX_FILES = 256
+LONGEST_NAME = 250
 
 
 class NoFile(Problem):
@@ -59,7 +60,7 @@ class OutsideFolder(Problem):
     code = "R034"
     title = "`{file}` lies outside the folder of the spec"
     label = "{reason}"
-    help = "copy it into the folder beside the spec, so that the spec is whole and safe to share"
+    help = "copy it into the folder beside the spec, so that the spec is whole (`--allow-path` reads it where it is)"
     file: str
     reason: str
 
@@ -76,9 +77,19 @@ class TooManyFiles(Problem):
     code = "R036"
     title = "too many files are used: more than {most}{how}"
     label = "this one is too many"
-    help = "put definitions that belong together into one file"
+    help = "put definitions that belong together into one file (`--limit {limit}=N` allows more)"
     most: int
+    limit: str
     how: str = ""
+
+
+class LinkedFile(Problem):
+    code = "R038"
+    title = "`{file}` is a {kind} link"
+    label = "nothing is read through a link"
+    help = "put the file itself there: a link may lead out of the spec's folder (`--allow-path` follows it)"
+    file: str
+    kind: str
 
 
 class NotDefinedThere(Problem):
@@ -92,30 +103,36 @@ class NotDefinedThere(Problem):
 
 
 def read_source(path: Path, name: str, at: Span | None = None) -> Source:
-    """The text of a plain file; ``at`` is the place that asks for it."""
+    """The text of a plain file; ``at`` is the place in another file that asks for it, which must not lead to a link."""
+    guarded = at is not None and not limits().outside
+    flags = os.O_RDONLY | (getattr(os, "O_NOFOLLOW", 0) if guarded else 0)
+    most = limits().file
     try:
         # Without waiting: a pipe that nobody writes to would hold us forever.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (FileNotFoundError, NotADirectoryError):
         raise NoFile(span=at, file=name, advice=_beside(path)).error() from None
     except (OSError, ValueError) as wrong:
-        if path.is_dir():
+        if _is(path, Path.is_dir):
             raise NotPlain(span=at, file=name, what="a folder").error() from None
         reason = getattr(wrong, "strerror", None) or "its name is not a file name"
         raise Unreadable(span=at, file=name, reason=reason).error() from None
     try:
-        mode = os.fstat(handle).st_mode
+        facts = os.fstat(handle)
+        mode = facts.st_mode
         if not stat.S_ISREG(mode):
             what = "a folder" if stat.S_ISDIR(mode) else "not a plain file"
             raise NotPlain(span=at, file=name, what=what).error()
+        if guarded and facts.st_nlink > 1:
+            raise LinkedFile(span=at, file=name, kind="hard").error()
         with os.fdopen(handle, "rb", closefd=False) as file:
-            data = file.read(MAX_FILE + 1)
+            data = file.read(most + 1)
     except OSError as wrong:
         raise Unreadable(span=at, file=name, reason=str(wrong.strerror)).error() from None
     finally:
         os.close(handle)
-    if len(data) > MAX_FILE:
-        raise TooLarge(span=at, file=name, most=MAX_FILE).error()
+    if len(data) > most:
+        raise TooLarge(span=at, file=name, most=most).error()
     try:
         return Source(name=name, text=data.decode("utf-8-sig"))
     except UnicodeDecodeError as wrong:
@@ -158,11 +175,17 @@ class _Library:
         self.places: dict[str, PurePosixPath] = {shown: PurePosixPath(path.name)}
         self.under_way: list[str] = []
         self.found: dict[str, tuple[spec.Definition, ...]] = {}
+        self.told: set[str] = set()
+        """Files whose problems were raised already: once is enough, however many use them."""
+        self.words = count_words(source)
 
     def visible(self, shown: str) -> tuple[spec.Definition, ...]:
         """The definitions of one file, and after them those that it uses with what they need."""
         if shown in self.found:
             return self.found[shown]
+        if shown in self.told:
+            raise ProblemError(())
+        self.told.add(shown)
         self.parts[shown] = parts = read_parts(self.sources[shown])
         self.under_way.append(shown)
         gathered = list(parts.spec.definitions)
@@ -173,12 +196,15 @@ class _Library:
                 offered = self.visible(other)
                 gathered.extend(_pick(use, offered, self.parts[other].spec.definitions))
             except ProblemError as wrong:
+                if any(isinstance(p, TooManyFiles | TooManyWords) for p in wrong.problems):
+                    raise
                 problems.extend(wrong.problems)
         self.under_way.pop()
         gathered = list({(d.span.file, d.span.line, d.span.column): d for d in gathered}.values())
         problems.extend(_clashes(gathered))
         if problems:
             raise ProblemError(problems)
+        self.told.remove(shown)
         self.found[shown] = tuple(gathered)
         return self.found[shown]
 
@@ -189,25 +215,35 @@ class _Library:
         if shown in self.under_way:
             circle = [*self.under_way[self.under_way.index(shown) :], shown]
             raise UsedInCircle(span=use.span, circle=" -> ".join(f"`{c}`" for c in circle)).error()
-        if len(self.under_way) >= MAX_DEPTH:
-            raise TooManyFiles(span=use.span, most=MAX_DEPTH, how=" deep").error()
+        allowed = limits()
+        if len(self.under_way) >= allowed.imports:
+            raise TooManyFiles(span=use.span, most=allowed.imports, how=" deep", limit="imports").error()
         if shown not in self.sources:
-            if len(self.sources) >= MAX_FILES:
-                raise TooManyFiles(span=use.span, most=MAX_FILES).error()
+            if len(self.sources) >= allowed.files:
+                raise TooManyFiles(span=use.span, most=allowed.files, limit="files").error()
             self.sources[shown] = read_source(self.root.joinpath(*place.parts), shown, use.span)
             self.places[shown] = place
+            self.words = count_words(self.sources[shown], self.words)
         return shown
 
     def _place(self, use: spec.Use, user: str) -> PurePosixPath:
         """Where the used file lies below the folder of the spec."""
 
         def outside(reason: str) -> ProblemError:
-            return OutsideFolder(span=use.span, file=use.file, reason=reason).error()
+            return OutsideFolder(span=use.span, file=_printable(use.file), reason=reason).error()
 
-        if not use.file or "\0" in use.file:
-            raise NoFile(span=use.span, file=use.file.replace("\0", "\\0"), advice="write the file's name").error()
+        if not use.file or not use.file.isprintable():
+            raise NoFile(span=use.span, file=_printable(use.file), advice="write the file's name").error()
+        if len(use.file) > LONGEST_NAME:
+            raise NoFile(span=use.span, file=_printable(use.file), advice="no file has a name as long as this").error()
+        if limits().outside:
+            return PurePosixPath(self.places[user].parent, use.file)
         if PurePosixPath(use.file).is_absolute() or PureWindowsPath(use.file).anchor:
             raise outside("this starts at the root of the disk")
+        if re.match(r"[A-Za-z][\w+.-]*:/", use.file, re.ASCII):
+            raise outside("this is an address: nothing is fetched")
+        if "\\" in use.file:
+            raise outside("folders are separated by `/`")
         steps: list[str] = list(self.places[user].parent.parts)
         for step in PurePosixPath(use.file).parts:
             if step == "..":
@@ -216,9 +252,23 @@ class _Library:
                 steps.pop()
             else:
                 steps.append(step)
-        if not self.root.joinpath(*steps).resolve().is_relative_to(self.root):
-            raise outside("a link leads out of the folder")
+        for number in range(1, len(steps) + 1):
+            if _is(self.root.joinpath(*steps[:number]), Path.is_symlink):
+                link = _printable("/".join(steps[:number]))
+                raise LinkedFile(span=use.span, file=link, kind="symbolic").error()
         return PurePosixPath(*steps)
+
+
+def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
+    try:
+        return kind(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _printable(text: str) -> str:
+    clean = "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return clean if len(clean) <= 200 else f"{clean[:199]}…"
 
 
 def _pick(

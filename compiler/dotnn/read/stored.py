@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from dotnn.program import Program
+from dotnn.program import PASSES, Program
 from dotnn.spec import Spec
+from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem
-
-MOST = 256 * 2**20
-"""Bytes of a file that is read."""
 
 
 class NotStored(Problem):
@@ -22,11 +21,21 @@ class NotStored(Problem):
     why: str
 
 
+class OnlyAProgram(Problem):
+    code = "R091"
+    title = "`{file}` holds a program, and {what} needs the spec"
+    help = "give the .nn file, or what `nn ir spec FILE --format json` writes of it"
+    file: str
+    what: str
+
+
 def read_json(path: Path) -> Spec | Program:
     """The spec or program in a JSON file. Raises ``ProblemError``."""
     try:
-        if path.stat().st_size > MOST:
-            raise NotStored(file=str(path), why=f"it is larger than {MOST:,} bytes").error()
+        most = limits().stored
+        if path.stat().st_size > most:
+            why = f"it is larger than {most:,} bytes (`--limit stored=N` allows more)"
+            raise NotStored(file=str(path), why=why).error()
         text = path.read_bytes()
     except OSError as error:
         raise NotStored(file=str(path), why=f"it cannot be read ({error.strerror})").error() from None
@@ -39,3 +48,22 @@ def read_json(path: Path) -> Spec | Program:
         raise NotStored(file=str(path), why=f"{where or 'the file'}: {first['msg']}").error() from None
     assert isinstance(made, Spec | Program)
     return made
+
+
+def stored_program(path: Path, settings: Mapping[str, str] = {}, train: str | None = None) -> Program | None:
+    """The finished program in a JSON file, None where the file is no such thing. Raises ``ProblemError``.
+
+    settings, train: what is asked for beside it; a program can be written, but is what it is.
+    """
+    if path.suffix != ".json":
+        return None
+    stored = read_json(path)
+    if not isinstance(stored, Program):
+        return None
+    if stored.after != PASSES[-1]:
+        raise NotStored(file=str(path), why=f"its graphs are those after the pass `{stored.after}`").error()
+    if settings:
+        raise OnlyAProgram(file=str(path), what="`--set`").error()
+    if train is not None and train != stored.name:
+        raise OnlyAProgram(file=str(path), what=f"`:{train}`").error()
+    return stored

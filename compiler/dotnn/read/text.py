@@ -8,6 +8,7 @@ from dotnn import spec
 from dotnn.read.data import DataBlock
 from dotnn.read.expressions import Branch, Reader, branch, kids, refuse_twice
 from dotnn.read.train import TrainBlock
+from dotnn_grammar.limits import Limits, allowing
 from dotnn_grammar.parse import parse
 from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.source import Source, Span
@@ -116,8 +117,9 @@ def read_text(source: Source) -> spec.Spec:
 
 
 def read_definitions(source: Source) -> tuple[spec.Definition, ...]:
-    """The definitions of a file of the standard library."""
-    return read_parts(source).spec.definitions
+    """The definitions of a file of the standard library, which is held to no other limits than its own."""
+    with allowing(Limits()):
+        return read_parts(source).spec.definitions
 
 
 def _use(reader: Reader, tree: Branch) -> spec.Use:

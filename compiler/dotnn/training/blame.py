@@ -63,7 +63,7 @@ def diverged(
         value="something that is no number" if loss is None else _said(loss),
         kept=f"the weights of epoch {kept_epoch:,} are kept" if kept_epoch else "the first weights are kept",
         first=found.words if found else "",
-        cause=f"{found.words}: {found.cause}; " if found else "",
+        cause=("" if found.span else f"{found.words}: ") + f"{found.cause}; " if found else "",
     )
 
 
@@ -132,9 +132,8 @@ def _first(node: Node, values: Mapping[str, Array]) -> First:
     gave = "a number that is none (nan)" if np.isnan(result).any() else "an endless number"
     at = node.at
     part = f" of {at.part}" if at and at.part else ""
-    where = f", {at.file}:{at.line}," if at else ""
     span = Span(file=at.file, line=at.line, column=1, end_line=at.line, end_column=1) if at else None
-    return First(f"`{node.op}`{part}{where} was the first to give {gave}", _why(node, values), span)
+    return First(f"`{node.op}`{part} was the first to give {gave}", _why(node, values), span)
 
 
 def _why(node: Node, values: Mapping[str, Array]) -> str:

@@ -77,10 +77,11 @@ def introduction(start: Start) -> list[str]:
     purposes = {"train": "to learn from", "val": "to check itself on", "test": "kept for the exam"}
     rows = [f"{count:,} {purposes.get(name, name)}" for name, count in start.rows.items()]
     length = many(start.steps, "step") if plan.steps is not None else f"at most {many(start.epochs, 'time')} through"
+    how = "At each step it guesses, measures its error, finds which numbers are to blame, and adjusts them a little."
     return [
         f"{program.name} learns from the data `{program.data}`: {', '.join(rows)}.",
         f"It has {many(program.parameters, 'number')} to adjust, {many(plan.batch, 'row')} at a time, {length}.",
-        "At each step it guesses, measures its error, finds which numbers are to blame, and adjusts them a little.",
+        f"It goes on after step {start.at:,}, as if it had never stopped." if start.at else how,
     ]
 
 

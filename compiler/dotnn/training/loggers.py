@@ -16,6 +16,8 @@ from dotnn.program import Program
 from dotnn.training.loop import Epoch, Observer, Outcome, Start, Tick
 from dotnn_grammar.problems import Problem, ProblemError
 
+API = 1
+
 FOLDER = "tensorboard"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from types import MappingProxyType
@@ -26,7 +27,7 @@ from dotnn.training.measure import Flag as Flag
 from dotnn.training.measure import Running, columns, relative_change, resident
 from dotnn.training.rules import Best, Figures, Rules, Splits, keeper
 from dotnn.training.store import Store
-from dotnn_grammar.problems import Problem
+from dotnn_grammar.problems import Problem, ProblemError
 
 TICK = 0.1
 """Seconds between two looks at an epoch that is under way."""
@@ -381,6 +382,11 @@ def _epoch(
             out = step(batch)
         except Interrupted:
             break
+        except (MemoryError, ProblemError):
+            run.done, run.steps = run.done + steps - run.steps, steps
+            with suppress(MemoryError, ProblemError):  # what is told is why the step failed
+                moments.save(moments.take())
+            raise
         steps += 1
         if finite is not None and not out[finite]:
             break

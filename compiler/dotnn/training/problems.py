@@ -67,6 +67,14 @@ class NothingLeft(Problem):
     way: str
 
 
+class NoMemory(Problem):
+    code = "T017"
+    title = "there is not enough memory to go on{room}"
+    help = "a smaller batch, or a smaller net, needs less; {kept}"
+    room: str
+    kept: str
+
+
 def cannot_write(path: Path, error: OSError, size: int | None = None) -> ProblemError:
     """The problem that stands for an error of the file system. size: bytes that were to be written."""
     return CannotWrite(path=where(path, error), reason=reason_of(error), advice=advice_for(path, error, size)).error()

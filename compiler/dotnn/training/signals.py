@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from types import FrameType
 from typing import TypeVar
 
@@ -44,7 +45,8 @@ def attended(work: Callable[[], T], flag: Flag) -> T:
             failed.append(error)
 
     before = threading.stack_size(STACK)
-    worker = threading.Thread(target=run, name="training")
+    # What is set for this call alone (the limits of `--limit`, say) holds in the thread too.
+    worker = threading.Thread(target=copy_context().run, args=(run,), name="training")
     with listening(flag):
         try:
             worker.start()

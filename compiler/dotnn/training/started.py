@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import platform
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -149,7 +150,6 @@ def canonical(text: str) -> str:
     from dotnn.write import write_spec
     from dotnn_grammar.source import Source
 
-    try:
-        return write_spec(read_text(Source(name="spec.nn", text=text)))
-    except ProblemError:
-        return text
+    with suppress(ProblemError):
+        text = write_spec(read_text(Source(name="spec.nn", text=text)))
+    return "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("#"))

@@ -12,11 +12,11 @@ from dotnn.plugins import Backend, Options
 from dotnn.program import Program
 from dotnn.training import run
 from dotnn.training.checkpoint import State
-from dotnn.training.files import DISK, Disk
+from dotnn.training.files import DISK, Disk, amount
 from dotnn.training.lock import locked
 from dotnn.training.loop import Limits, Observer, Outcome, Start, planned, train
-from dotnn.training.measure import Flag
-from dotnn.training.problems import NothingLeft
+from dotnn.training.measure import Flag, resident
+from dotnn.training.problems import NoMemory, NothingLeft
 from dotnn.training.started import STARTED, Started
 from dotnn.training.store import Found, Store, every
 
@@ -72,11 +72,22 @@ def begin(
 
 
 def resume(
-    job: Job, found: Found, observers: Sequence[Observer] = (), flag: Flag | None = None, disk: Disk = DISK
+    job: Job,
+    found: Found,
+    observers: Sequence[Observer] = (),
+    flag: Flag | None = None,
+    disk: Disk = DISK,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Outcome, list[str]]:
-    """Goes on from a checkpoint, in the folder whose lock the caller holds. Raises ``ProblemError``."""
+    """Goes on from a checkpoint, in the folder whose lock the caller holds. Raises ``ProblemError``.
+
+    say: hears of a log that was altered.
+    """
     (job.folder / run.RESULT).unlink(missing_ok=True)
-    return _go(job, run.Log(job.folder, found.snapshot.log, disk), observers, flag or Flag(), disk, found=found)
+    log = run.Log(job.folder, found.snapshot.log, disk)
+    if log.note:
+        say(log.note)
+    return _go(job, log, observers, flag or Flag(), disk, found=found)
 
 
 def refuse_finished(job: Job, step: int) -> None:
@@ -126,6 +137,11 @@ def _go(
             resume=found.snapshot if found else None,
             begin=first,
         )
+    except MemoryError as error:
+        occupied = resident()
+        room = f", beyond the {amount(occupied)} that are occupied" if occupied else ""
+        room += f": {error}" if str(error) else ""
+        raise NoMemory(room=room, kept=store.kept()).error() from None
     finally:
         log.close()
     files = run.finish(job.folder, job.program, outcome, job.backend, job.options, disk)

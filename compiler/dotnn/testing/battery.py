@@ -75,6 +75,7 @@ def cases(seed: int = 0, each: int = 8) -> Iterator[Case]:
 
 def cases_of(op: str, seed: int = 0, each: int = 8) -> Iterator[Case]:
     """``each`` cases from every recipe of this operation."""
+    lookup(op)  # a plugin brings its recipes with it
     if op not in RECIPES:
         raise MissingRecipeError(
             f"operation {op} has no recipe: nothing says how to draw inputs for it (dotnn.recipes)"

@@ -1,39 +1,19 @@
-"""The door: what a backend is, and how one comes in. Built-ins come in by the same hooks as strangers."""
+"""What a backend is, and what more it may offer."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-import pluggy
 from pydantic import BaseModel, ConfigDict
 
-from dotnn.graph import Graph
-from dotnn.program import Program
-from dotnn_grammar.problems import Problem, perhaps
-
 if TYPE_CHECKING:
-    from dotnn.training.loop import Observer
+    from dotnn.graph import Graph
+    from dotnn.program import Program
 
-GROUP = "dotnn"
-"""The entry-point group of plugins."""
-
-BUILT_IN = (
-    "dotnn_onnx.plugin",
-    "dotnn_reference.plugin",
-    "dotnn_torch.plugin",
-    "dotnn_training_info.plugin",
-    "dotnn.training.loggers",
-)
-
-hook = pluggy.HookimplMarker(GROUP)
-_specification = pluggy.HookspecMarker(GROUP)
-
-Arrays = Mapping[str, np.ndarray[Any, Any]]
+Arrays: TypeAlias = "Mapping[str, np.ndarray[Any, Any]]"
 
 
 class Options(BaseModel):
@@ -155,82 +135,14 @@ class Hosting(Protocol):
         """As every backend; with ``host`` that script too, and ``arrays``, the training rows, for it to read."""
 
 
-class Logger(Protocol):
-    """Writes down how training goes, in a form of its own."""
+@runtime_checkable
+class Exporting(Protocol):
+    """A backend whose files hold the rows too, so that they need nothing else, may offer this."""
 
-    name: str
-    summary: str
+    mark: str
+    """A file that every folder of its files has: such a folder may be written again."""
 
-    def open(self, folder: Path, program: Program) -> Observer:
-        """Begins to write in the folder of a run (a run that goes on opens it again: ``Start.at`` says from where).
-
-        Raises ``ProblemError`` where something that it needs is not installed.
-        """
-
-
-class Hooks:
-    """What a plugin may offer."""
-
-    @_specification
-    def dotnn_backends(self) -> Sequence[Backend]:
-        """Backends by which graphs are lowered and run."""
-        return ()
-
-    @_specification
-    def dotnn_loggers(self) -> Sequence[Logger]:
-        """What may be asked for with `nn train --log NAME`."""
-        return ()
-
-
-class NoSuchBackend(Problem):
-    code = "P001"
-    title = "there is no backend called `{name}`"
-    help = "{near}"
-    name: str
-    near: str
-
-
-class NoSuchLogger(Problem):
-    code = "P002"
-    title = "there is no logger called `{name}`"
-    help = "{near}"
-    name: str
-    near: str
-
-
-@cache
-def manager() -> pluggy.PluginManager:
-    """Every plugin, built-ins first."""
-    plugins = pluggy.PluginManager(GROUP)
-    plugins.add_hookspecs(Hooks)
-    for name in BUILT_IN:
-        plugins.register(importlib.import_module(name), name)
-    plugins.load_setuptools_entrypoints(GROUP)
-    plugins.check_pending()
-    return plugins
-
-
-def backends() -> dict[str, Backend]:
-    """Every backend by its name."""
-    return {backend.name: backend for offered in manager().hook.dotnn_backends() for backend in offered}
-
-
-def backend(name: str) -> Backend:
-    """The backend of that name. Raises ``ProblemError`` where there is none."""
-    known = backends()
-    if name not in known:
-        raise NoSuchBackend(name=name, near=perhaps(name, known, f"there are: {', '.join(known)}")).error()
-    return known[name]
-
-
-def loggers() -> dict[str, Logger]:
-    """Every logger by its name."""
-    return {logger.name: logger for offered in manager().hook.dotnn_loggers() for logger in offered}
-
-
-def logger(name: str) -> Logger:
-    """The logger of that name. Raises ``ProblemError`` where there is none."""
-    known = loggers()
-    if name not in known:
-        raise NoSuchLogger(name=name, near=perhaps(name, known, f"there are: {', '.join(known)}")).error()
-    return known[name]
+    def export(
+        self, program: Program, source: str, folder: Path, options: Options, splits: Mapping[str, Arrays]
+    ) -> Sequence[Path]:
+        """As ``write``, with the rows of each split by its name: an array for each raw column."""

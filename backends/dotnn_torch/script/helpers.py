@@ -1,0 +1,127 @@
+"""Pieces of the script that are the same in every script that needs them. Each is left out where nothing does."""
+
+from __future__ import annotations
+
+LOAD = '''\
+def load(split):
+    """The rows of a split: the table's columns, as they are."""
+    with np.load(here / f"{split}.npz") as columns:
+        return {name: torch.from_numpy(columns[name]).to(DEVICE) for name in columns}
+'''
+
+FITTED = '''\
+def standardise(x, rows):
+    """`x` with the mean 0 and the spread 1 that `rows` would have."""
+    mean, spread = rows.double().mean(0).float(), rows.double().std(0, correction=0).float()
+    return (x - mean) / torch.where(spread == 0, 1, spread)
+'''
+
+SQUARES = '''\
+"""Numbers that look random, and are the same in every run and on every machine: those that `nn train` draws.
+
+Number i of a place in a spec is `squares(step * 2^32 + i)`, under a key made of the seed and of the place's name.
+Source: Widynski, "Squares: a fast counter-based RNG", arXiv:2004.06278.
+"""
+
+import hashlib
+import math
+
+import torch
+
+ROUNDS = 0xC58EFD154CE32F6D
+
+
+def squares(counter, key):
+    """32 random bits for each counter. All words have 64 bits; what does not fit is dropped."""
+    key = (key + 2**63) % 2**64 - 2**63  # torch's words have a sign
+    x = y = counter * key
+    for addend in (y, y + key, y):
+        x = x * x + addend
+        x = (x >> 32 & 0xFFFFFFFF) | x << 32
+    return (x * x + y + key) >> 32 & 0xFFFFFFFF
+
+
+class Random:
+    """The generator: `random(shape, at)` draws, `begin(step)` comes before each step."""
+
+    def __init__(self, seed, device="cpu"):
+        high, low = squares(torch.tensor([2 * seed, 2 * seed + 1]), ROUNDS).tolist()
+        self.key = (high << 32 | low) | 1
+        self.device = device
+        self.begin(0)
+
+    def begin(self, step):
+        self.step, self.uses = step, {}
+
+    def __call__(self, shape, at, bits=24):
+        """Even numbers in [0, 1), of so many bits each. `at`: the place in the spec, counted where it draws again."""
+        number = self.uses[at] = self.uses.get(at, -1) + 1
+        use, count = f"{at or 'random'}#{number}", math.prod(shape)
+        if bits == 16:  # two numbers from each word
+            words = self.words(self.step, (count + 1) // 2, use)
+            words = torch.stack([words >> 16, words & 0xFFFF], 1).reshape(-1)[:count]
+        else:
+            words = self.words(self.step, count, use) >> 8
+        return words.float().reshape(shape) / 2**bits
+
+    def shuffle(self, epoch, count):
+        """The order of the rows in an epoch."""
+        return self.words(epoch, count, "shuffle").argsort(stable=True)
+
+    def words(self, step, count, use):
+        salt = int.from_bytes(hashlib.sha256(use.encode()).digest()[:8], "little") & ~1
+        return squares((step << 32) + torch.arange(count, device=self.device), self.key + salt)
+'''
+"""A file of its own beside the script: `squares.py`."""
+
+FANS = '''\
+def fans(shape):
+    """How many numbers go into one output of a weight, and how many outputs it has."""
+    return math.prod(shape[:-1] if len(shape) > 1 else shape), shape[-1]
+'''
+
+NORMALISE = '''\
+def normalise(x, eps):
+    """Mean 0 and spread 1 along the last dim."""
+    variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
+    return (x - mean) / torch.sqrt(variance + eps)
+'''
+
+GREATER = '''\
+def greater(a, b):
+    """The greater of each two; at a tie the gradient goes to b."""
+    return torch.where(a <= b, b, a)
+'''
+
+SMALLER = '''\
+def smaller(a, b):
+    """The smaller of each two; at a tie the gradient goes to b."""
+    return torch.where(a >= b, b, a)
+'''
+
+KEPT = '''\
+def mean_where(value, kept):
+    """The mean over the places that are kept."""
+    return torch.where(kept, value, 0).sum() / kept.expand_as(value).sum().clamp(min=1)
+'''
+
+CLIP = '''\
+def clip(weights, most):
+    """Shortens the gradients together to this length where they are longer."""
+    weights = list(weights)
+    norm = torch.sqrt(sum((weight.grad**2).sum() for weight in weights))
+    for weight in weights:
+        weight.grad *= most / norm.clamp(min=most)
+'''
+
+_TEXTS = {
+    "load": LOAD,
+    "fitted": FITTED,
+    "fans": FANS,
+    "normalise": NORMALISE,
+    "greater": GREATER,
+    "smaller": SMALLER,
+    "kept": KEPT,
+    "clip": CLIP,
+}
+HELPERS = {name: text.rstrip("\n").split("\n") for name, text in _TEXTS.items()}

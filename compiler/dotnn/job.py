@@ -1,0 +1,174 @@
+"""Job: one train block of a spec, with what can be said of it before its data is read; and how specs come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dotnn.build import Builder, Phase, raw_columns
+from dotnn.columns import DataBlock, Fit, no_fit
+from dotnn.data import Dataset, check_sample, load
+from dotnn.elaborate.library import standard_names, standard_text
+from dotnn.plan import block_name, choose, figures_of, params_of
+from dotnn.program import Figure, Program, RawColumn
+from dotnn.read import read_file
+from dotnn.read.stored import OnlyAProgram, read_json
+from dotnn.read.whole import whole_text
+from dotnn.spec import Spec, Train
+from dotnn.write import write_spec
+from dotnn_grammar.problems import ProblemError
+from dotnn_grammar.source import Source, Span
+
+
+@dataclass(frozen=True)
+class Text:
+    """A spec that was read: what it says, the texts that its problems point into, and the one text that it makes."""
+
+    spec: Spec
+    sources: Mapping[str, Source]
+    whole: str
+    """The file, with what it uses of others."""
+    folder: Path
+    """From which its data is seen."""
+
+    @classmethod
+    def read(cls, path: Path) -> Text:
+        """A `.nn` file, or the JSON of a Spec. Raises ``ProblemError``."""
+        if path.suffix != ".json":
+            spec, sources = read_file(path)
+            return cls(spec, sources, whole_text(spec, sources[spec.file]), path.parent)
+        stored = read_json(path)
+        if isinstance(stored, Program):
+            raise OnlyAProgram(file=str(path), what="this").error()
+        return cls(stored, {}, stored.text if stored.text is not None else write_spec(stored), path.parent)
+
+    @contextmanager
+    def placed(self) -> Iterator[None]:
+        """Problems that leave here carry the texts that they point into."""
+        try:
+            yield
+        except ProblemError as error:
+            texts = dict(self.sources)
+            spans = [s for p in error.problems for s in (p.span, *(note.span for note in p.notes))]
+            places = {span.file for span in spans if span is not None}
+            for name in standard_names():
+                source = standard_text(name)
+                if source and source.name in places:
+                    texts[source.name] = source
+            error.sources = texts
+            raise
+
+
+@dataclass(frozen=True)
+class Job:
+    """One train block, its params and its data block."""
+
+    text: Text
+    train: Train
+    params: dict[str, Any]
+    block: DataBlock
+
+    @classmethod
+    def of(cls, text: Text, train: str | None, settings: Mapping[str, str]) -> Job:
+        """The block of that name, or the first; ``settings``: params by `--set`. Raises ``ProblemError``."""
+        spec = text.spec
+        params = params_of(spec, settings)
+        chosen = choose(spec.trains, train, "train block", None, spec.file)
+        data = choose(spec.data, chosen.data, "data block", chosen, spec.file)
+        return cls(text, chosen, params, DataBlock(data, text.folder))
+
+    @property
+    def name(self) -> str:
+        return block_name(self.train)
+
+    @property
+    def spec(self) -> Spec:
+        return self.text.spec
+
+    def builder(self, fit: Fit) -> Builder:
+        return Builder(self.spec, self.train, self.block, self.params, fit)
+
+    def draft(self) -> Draft:
+        """Every phase with nothing fitted. Raises ``ProblemError``."""
+        builder = self.builder(no_fit)
+        phases = (builder.init(), builder.training(), builder.evaluation(), builder.prediction())
+        raws, spans = raw_columns(phases, set(phases[-1].columns.raws))
+        return Draft(phases, raws, spans)
+
+    def dataset(self, draft: Draft) -> Dataset:
+        """All the data that is read. Raises ``ProblemError``."""
+        split = self.block.data.split
+        stratify = split.stratify if split and split.stratify in draft.raws else None
+        return load(self.block.data, tuple(draft.raws.values()), draft.spans, self.block.folder, stratify)
+
+    def check_data(self, draft: Draft) -> None:
+        """Reads the first rows. Raises ``ProblemError``."""
+        check_sample(self.block.data, tuple(draft.raws.values()), draft.spans, self.block.folder)
+
+    def splits(self) -> tuple[str, ...]:
+        """The parts of the data, as its block names them."""
+        split = self.block.data.split
+        named = (share.name for share in split.shares) if split else ()
+        tests = (source.role for source in self.block.data.sources if source.role == "test")
+        return ("train", *named, *tests)
+
+    def figures(self) -> tuple[Figure, ...]:
+        return figures_of(self.train)
+
+    def notes(self) -> tuple[str, ...]:
+        """What the author should know though nothing is wrong."""
+        shadowed = self.builder(no_fit).library.shadowed()
+        return tuple(f"note: `{known.name}` is your own here, and not the standard library's" for known in shadowed)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A job's phases with nothing fitted: they show what is wrong, and which columns are read."""
+
+    phases: tuple[Phase, ...]
+    """init, train, eval, predict."""
+    raws: dict[str, RawColumn]
+    spans: dict[str, Span]
+    """For each column: where the spec names it."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The net's results."""
+        return tuple(self.phases[-1].outputs)
+
+
+# ---- what becomes of it
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A program, the data that it learns from, the text that it came from."""
+
+    program: Program
+    data: Dataset | None
+    """None where the program was read from its JSON."""
+    sources: Mapping[str, Source]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data. Raises ``ProblemError`` where there is none."""
+        if self.data is None:
+            raise OnlyAProgram(file=self.program.name, what="this").error()
+        return self.data
+
+    @property
+    def source(self) -> str:
+        """The spec, with what it uses."""
+        return self.program.text
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a spec that is fine says of itself, one line a train block."""
+
+    summary: tuple[str, ...]
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,131 @@
+"""The hooks: what a plugin's module may offer, one function each, and what each of these things is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Protocol
+
+import pluggy
+
+from dotnn.entries import GROUP, Command
+from dotnn.plugins.backend import Backend
+
+if TYPE_CHECKING:
+    from dotnn.operation import Operation
+    from dotnn.program import Program
+    from dotnn.recipes import Recipe
+    from dotnn.training.loop import Observer
+
+_specification = pluggy.HookspecMarker(GROUP)
+
+
+@dataclass(frozen=True)
+class NewOperation:
+    """An operation with all that it needs to be run, and to be checked.
+
+    operation: its type rule, gradient and cost (``dotnn.operation``).
+    lowerings: what a backend needs to know of it, by the backend's name. `reference`: a NumPy function of the inputs
+        (reals as float64) and attributes, which is the meaning of the operation. `onnx`: a spelling rule
+        ``(writer, node)``, as in ``dotnn_onnx.spelling``; `training-info` uses it too. `torch`: a function of tensors.
+        What another backend wants, its own documentation says.
+    recipes: how to draw inputs for it (``dotnn.recipes.Recipe``); without one it cannot be checked.
+    """
+
+    operation: Operation
+    lowerings: Mapping[str, Any] = field(default_factory=dict)
+    recipes: Sequence[Recipe] = ()
+
+    @property
+    def name(self) -> str:
+        return self.operation.name
+
+    @property
+    def summary(self) -> str:
+        return self.operation.doc
+
+
+class Logger(Protocol):
+    """Writes down how training goes, in a form of its own."""
+
+    name: str
+    summary: str
+
+    def open(self, folder: Path, program: Program) -> Observer:
+        """Begins to write in the folder of a run (a run that goes on opens it again: ``Start.at`` says from where).
+
+        Raises ``ProblemError`` where something that it needs is not installed.
+        """
+
+
+class Place(Protocol):
+    """Where a source may read: the spec's folder, and below it."""
+
+    def open(self, file: str) -> BinaryIO:
+        """A plain file by the name that the spec gives it. A spec may be a stranger's: raises ``ProblemError`` where it
+        lies elsewhere, or is a link, a device or not there. (With `--allow-path` files elsewhere are read too.)"""
+
+    def fail(self, why: str, advice: str) -> NoReturn:
+        """Raises the ``ProblemError`` that says so, at the line of the spec."""
+
+
+class Table(Protocol):
+    """Rows with named columns."""
+
+    shown: str
+    """Its name in messages."""
+
+    def header(self) -> Sequence[str]:
+        """The names of the columns."""
+
+    def rows(self) -> Iterable[Sequence[str]]:
+        """Every row from the first, each time that it is called: a text for each column, as a CSV file would have it.
+
+        The same spec and files must give the same rows.
+        """
+
+
+class DataSource(Protocol):
+    """`source NAME "argument"` in a spec. An argument is a text or a whole number."""
+
+    name: str
+    summary: str
+
+    def tables(self, argument: str, place: Place) -> Sequence[Table]:
+        """What one argument stands for; all of them have the same columns. Nothing is read yet that takes long."""
+
+
+class Hooks:
+    """What a plugin may offer."""
+
+    @_specification
+    def dotnn_backends(self) -> Sequence[Backend]:
+        """Backends by which graphs are lowered and run: `nn train --backend NAME`."""
+        return ()
+
+    @_specification
+    def dotnn_operations(self) -> Sequence[NewOperation]:
+        """Operations, which a spec calls as functions of tensors."""
+        return ()
+
+    @_specification
+    def dotnn_sources(self) -> Sequence[DataSource]:
+        """Where rows come from: `source NAME "…"` in a spec."""
+        return ()
+
+    @_specification
+    def dotnn_loggers(self) -> Sequence[Logger]:
+        """What may be asked for with `nn train --log NAME`."""
+        return ()
+
+    @_specification
+    def dotnn_commands(self) -> Sequence[Command]:
+        """Verbs: `nn NAME`."""
+        return ()
+
+    @_specification
+    def dotnn_std(self) -> Sequence[Path | Traversable]:
+        """Folders of definitions, each a file `NAME.nn` that defines NAME."""
+        return ()

@@ -1,0 +1,366 @@
+"""The batteries: what a backend, an operation, a source and a definition must pass, ours and yours.
+
+from dotnn.testing import check_op
+print(check_op("squareplus"))
+check_op("squareplus").require()  # in a test
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from dotnn import operation as registry
+from dotnn import plugins, spec
+from dotnn.compiler import program_names
+from dotnn.data.source import supplies
+from dotnn.elaborate.library import standard, standard_names
+from dotnn.operation import Operation, lookup, operations
+from dotnn.plugins import Backend, DataSource, Options
+from dotnn.recipes import RECIPES
+from dotnn.testing.battery import (
+    Case,
+    Evaluate,
+    WrongGradientError,
+    cases_of,
+    check_adjoint,
+    check_gradient,
+    check_second,
+    differentiable,
+    inputs_of,
+    is_linear,
+    mutants,
+)
+from dotnn.testing.numbers import Sample, compare_case, compare_program, reference, starter
+from dotnn.testing.report import Check, FailedError, Report, check_each
+from dotnn.testing.specs import sample_file, sample_of, spec_around
+from dotnn_grammar.problems import ProblemError
+from dotnn_grammar.source import Source, Span
+
+
+def _size(case: Case) -> float:
+    return float(sum(np.size(fed) for fed in case.feeds.values()))
+
+
+def _shown(case: Case) -> str:
+    fed = "\n".join(f"{name} = {np.array2string(np.asarray(x), threshold=12)}" for name, x in case.feeds.items())
+    return f"{case}{fed}"
+
+
+_each_case = partial(check_each, size=_size, show=_shown)
+
+
+# ---- an operation
+
+
+def check_op(name: str, each: int = 12, seed: int = 0) -> Report:
+    """An operation by its name, on ``each`` drawn cases for each of its recipes.
+
+    The type rule against the reference formula; first and second derivatives against finite differences; what it says
+    of linearity; whether a gradient that is one percent off would be seen; and each lowering it brings, against the
+    formula. Raises KeyError where there is no such operation.
+    """
+    operation = lookup(name)
+    if not RECIPES.get(name):
+        advice = "give NewOperation a Recipe: a function that draws inputs and calls the operation"
+        return Report(f"operation {name}", (Check("there is a recipe", 0, advice=advice),))
+    cases = list(cases_of(name, seed, each))
+    run = reference(float64=True)
+    evaluate: Evaluate = lambda graph, feeds: run(graph).run(feeds)  # noqa: E731
+    smooth = [case for case in cases if differentiable(case)]
+    checks = [
+        _each_case(
+            "the type rule says what the formula gives",
+            cases,
+            lambda case: reference()(case.graph).run(case.feeds),
+            "compare `infer` with the formula for this input: number type and sizes must be the same",
+        )
+    ]
+    if checks[0].ok and operation.gradient is not None:
+        rule = "differentiate the formula with a pencil, and compare with the gradient rule"
+        checks += [
+            _each_case("the gradient is the derivative", smooth, lambda c: check_gradient(c, evaluate), rule),
+            _each_case("so is the gradient's own gradient", smooth, lambda c: check_second(c, evaluate), rule),
+            check_each("a gradient one percent off would be seen", [operation], lambda o: _seen(o, cases, evaluate)),
+        ]
+    if checks[0].ok and smooth:
+        checks.append(_linear(operation, smooth, evaluate))
+        if any(position in operation.linear for case in smooth for position in range(len(inputs_of(case)))):
+            advice = "the gradient of a linear operation is its transpose, exact but for rounding"
+            checks.append(_each_case("<J t, g> = <t, J'g>", smooth, lambda c: check_adjoint(c, evaluate), advice))
+    if checks[0].ok:
+        checks += _lowered(name, cases)
+    return Report(f"operation {name}", tuple(checks))
+
+
+def _seen(operation: Operation, cases: Sequence[Case], evaluate: Evaluate) -> None:
+    """Puts wrong rules in the place of the right one for a moment."""
+    for mutant in mutants(operation, cases):
+        registry._operations[operation.name] = mutant.operation
+        try:
+            for case in cases:
+                check_gradient(case, evaluate)
+        except WrongGradientError:
+            continue
+        finally:
+            registry._operations[operation.name] = operation
+        raise FailedError(f"no recipe shows it when what flows to input {mutant.position} is 1.01 of what is right")
+
+
+def _linear(operation: Operation, cases: Sequence[Case], evaluate: Evaluate) -> Check:
+    """An input by which the result changes linearly in every case is said to be so, and no other."""
+    straight: set[int] = set()
+    bent: set[int] = set()
+    for case in cases:
+        for position, name in enumerate(inputs_of(case)):
+            x = np.asarray(case.feeds.get(name))
+            if name in case.feeds and x.dtype.kind == "f":
+                other = {name: np.flip(x) * 1.7}
+                (straight if is_linear(case, other, name, evaluate) else bent).add(position)
+
+    def holds(position: int) -> None:
+        says, is_so = position in operation.linear, position not in bent
+        if says != is_so:
+            raise FailedError(f"with input {position} the result changes {'linearly' if is_so else 'in a curve'}")
+
+    advice = "`linear` of the Operation lists the inputs by which it is linear while the others are held"
+    return check_each("`linear` says neither too much nor too little", sorted(straight | bent), holds, advice)
+
+
+def _lowered(name: str, cases: Sequence[Case]) -> list[Check]:
+    """Each lowering that an operation brings, but for those of backends that are not here."""
+    try:
+        brought = plugins.registry().find("operation", name).lowerings
+    except (KeyError, ProblemError):
+        return []
+    found = []
+    for target in brought:
+        if target != "reference" and target in plugins.names("backend"):
+            start = starter(plugins.backend(target), Options())
+            advice = f"compare lowerings[{target!r}] with lowerings['reference'] for this input"
+            label = f"the backend {target} gives the formula's numbers"
+            found.append(_each_case(label, cases, partial(compare_case, start=start), advice))
+    return found
+
+
+# ---- a backend
+
+
+def check_backend(
+    backend: Backend | str,
+    specs: Iterable[Path] = (),
+    options: Options | None = None,
+    each: int = 8,
+    ops: Iterable[str] | None = None,
+) -> Report:
+    """A backend passes when every operation, every definition of the library and every spec gives the right numbers.
+
+    Right is what the reference backend gives.
+
+    backend: itself, or its name. specs: .nn files with a train block; the first steps of each are compared. ops: names,
+    where it is not every operation.
+    """
+    runner = plugins.backend(backend) if isinstance(backend, str) else backend
+    start = starter(runner, options or Options())
+    advice = f"compare how `{runner.name}` spells this with the operation's formula in the reference backend"
+    names = [operation.name for operation in operations()] if ops is None else list(ops)
+    checks = [
+        _each_case(f"operation {name}", _drawn(name, each), partial(compare_case, start=start), advice)
+        for name in names
+    ]
+    whole = "each operation is right by itself where the lines above say so: look at what a whole graph does beside"
+    compared: Callable[[Sample], None] = partial(compare_program, start=start)
+    with TemporaryDirectory() as folder:
+        for name in standard_names():
+            sample = partial(_sample_of_definition, name, Path(folder))
+            checks.append(check_each(f"definition {name}", [sample], lambda make: compared(make()), whole, show=_quiet))
+    for path in specs:
+        for train in program_names(path):
+            sample = partial(sample_file, path, train=train)
+            label = f"spec {path.name}:{train}"
+            checks.append(check_each(label, [sample], lambda make: compared(make()), whole, show=_quiet))
+    return Report(f"backend {runner.name}", tuple(checks))
+
+
+def _drawn(name: str, each: int) -> list[Case]:
+    """Cases of an operation; none where it has no recipe, which then counts as a failure."""
+    lookup(name)
+    return list(cases_of(name, each=each)) if RECIPES.get(name) else []
+
+
+def _quiet(case: object) -> str:
+    return ""
+
+
+def _sample_of_definition(name: str, folder: Path) -> Sample:
+    known = standard(name)
+    if known is None:
+        raise FailedError(f"the file {name}.nn does not define {name}")
+    return sample_of(spec_around(known.definition), folder, name)
+
+
+# ---- a source
+
+
+def check_source(source: DataSource | str, argument: str, files: Mapping[str, bytes] | None = None) -> Report:
+    """A source, told this argument in a folder with these files: columns, rows, twice the same; no way out of it.
+
+    source: itself, or its name.
+    """
+    reader = plugins.source(source) if isinstance(source, str) else source
+    if reader is None:
+        raise KeyError(source)
+    with TemporaryDirectory() as name:
+        folder = Path(name) / "inside"
+        folder.mkdir()
+        for file, content in (files or {}).items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_bytes(content)
+        return Report(f"source {reader.name}", tuple(_source_checks(reader, argument, folder, bool(files))))
+
+
+def _source_checks(reader: DataSource, argument: str, folder: Path, reads_files: bool) -> list[Check]:
+    line = spec.SourceLine(
+        span=Span(file="tried.nn", line=1, column=1, end_line=1, end_column=2),
+        role="source",
+        reader=reader.name,
+        files=(argument,),
+    )
+    texts: list[Any] = []
+
+    def read(number: int) -> None:
+        found = supplies(line, folder, reader)
+        if not found:
+            raise FailedError("it gives no table")
+        header = found[0].header()
+        rows = [row for supply in found for block in supply.blocks(header) for row in block.cells]
+        few = [row for supply in found for block in supply.blocks(header, 1) for row in block.cells]
+        if few and few[0] != rows[0]:
+            raise FailedError(f"asked a second time, the first row is {few[0]} and no longer {rows[0]}")
+        texts.append((header, rows))
+        if texts[0] != texts[-1]:
+            raise FailedError("read a second time, the rows are others")
+
+    checks = [
+        check_each(
+            "columns with names, rows with a text for each, the same each time",
+            range(2),
+            read,
+            "rows() starts from the first row each time, and gives a list of texts as long as header()",
+            show=_quiet,
+        )
+    ]
+    if reads_files:
+        (folder.parent / "secret").write_bytes(b'{"a": 1}\n')
+        wrong = ["../secret", str(folder.parent / "secret"), "no such file", ""]
+        advice = "open files with place.open(name), which keeps to the spec's folder, and report with place.fail"
+        checks.append(
+            check_each(
+                "what lies outside the folder, or is not there, is refused",
+                wrong,
+                lambda name: _refused(reader, line.model_copy(update={"files": (name,)}), folder),
+                advice,
+                show=repr,
+            )
+        )
+    return checks
+
+
+def _refused(reader: DataSource, line: spec.SourceLine, folder: Path) -> None:
+    try:
+        found = supplies(line, folder, reader)
+        for supply in found:
+            for _ in supply.blocks(supply.header()):
+                pass
+    except ProblemError as problem:
+        if problem.problems[0].code == "D051":  # its own code raised something that it did not mean to raise
+            raise FailedError(problem.problems[0].title_text) from None
+        return
+    raise FailedError("it was read")
+
+
+# ---- a definition
+
+
+def check_definition(text: str | Path) -> Report:
+    """Definitions of the language, from their text or file: read, tried in a small spec, differentiated, run.
+
+    Each is tried where it can stand (as a layer or function in a net, a loss, a metric, an initialiser, a schedule, an
+    optimizer). Its text, written anew, must mean the same; the gradients of the net around it are compared with finite
+    differences, and the numbers of the ONNX backend with the reference's.
+    """
+    from dotnn.read import read_definitions
+    from dotnn.write import write_definition
+
+    name = text.name if isinstance(text, Path) else "text"
+    content = text.read_text(encoding="utf-8") if isinstance(text, Path) else text
+    try:
+        found = read_definitions(Source(name=name, text=content))
+    except ProblemError as wrong:
+        failed = "\n".join(problem.title_text for problem in wrong.problems)
+        return Report(f"definitions of {name}", (Check("they can be read", 1, 1, failed),))
+    checks: list[Check] = []
+    with TemporaryDirectory() as folder:
+        for definition in found:
+
+            def same(definition: spec.Definition) -> None:
+                again = read_definitions(Source(name=name, text=write_definition(definition)))
+                if write_definition(again[0]) != write_definition(definition):
+                    raise FailedError("written and read again it is another")
+
+            def documented(definition: spec.Definition) -> None:
+                if not definition.doc.strip():
+                    raise FailedError("it has no comment above it")
+
+            def near(definition: spec.Definition) -> None:
+                sample = sample_of(spec_around(definition, "\n" + content), Path(folder), definition.name)
+                compare_program(sample, starter(plugins.backend("onnx"), Options()))
+
+            def steep(definition: spec.Definition) -> None:
+                _check_slopes(spec_around(definition, "\n" + content), Path(folder))
+
+            label = f"{definition.word} {definition.name}: "
+            checks += [
+                check_each(label + "written and read again it is the same", [definition], same, show=_quiet),
+                check_each(
+                    label + "it says what it does",
+                    [definition],
+                    documented,
+                    "write a line of comment above it, for `nn show`",
+                    show=_quiet,
+                ),
+                check_each(label + "ONNX gives the reference's numbers", [definition], near, show=_quiet),
+                check_each(label + "gradients are derivatives", [definition], steep, show=_quiet),
+            ]
+    if not checks:
+        checks.append(Check("there is a definition", 0, advice="write `function NAME(x) { return … }`, or a layer"))
+    return Report(f"definitions of {name}", tuple(checks))
+
+
+def _check_slopes(text: str, folder: Path) -> None:
+    """Gradients of the loss by every weight, beside central differences along one direction, in double precision."""
+    from dotnn.compiler import ir
+    from dotnn.differentiate import GRADIENT
+    from dotnn.program import Program
+
+    sample = sample_of(text, folder, "slopes")
+    program = ir(folder / "slopes.nn", "graph", after="differentiate")
+    assert isinstance(program, Program)
+    graph, run = program.graphs["train"], reference(float64=True)
+    state = reference()(sample.program.graphs["init"]).run({"seed": np.array(5)})
+    feeds = {**state, **next(sample.batches())}
+    feeds = {fed.name: feeds[fed.name] for fed in graph.inputs}
+    generator = np.random.default_rng(3)
+    here = run(graph).run(feeds)
+    for fed in (fed for fed in graph.inputs if fed.learned):
+        x = np.asarray(feeds[fed.name], np.float64)
+        t = generator.uniform(0.5, 1.5, x.shape) * generator.choice([-1.0, 1.0], x.shape)
+        above, below = (float(run(graph).run({**feeds, fed.name: x + s * t})["loss"]) for s in (1e-6, -1e-6))
+        measured, claimed = (above - below) / 2e-6, float(np.sum(here[GRADIENT + fed.name] * t))
+        if not abs(measured - claimed) <= 1e-5 * max(abs(measured), abs(claimed)) + 1e-7:
+            raise FailedError(f"by `{fed.name}` the gradient says {claimed!r}, finite differences say {measured!r}")

@@ -1,0 +1,1 @@
+"""A graph as one straight Python function, and some things more."""

@@ -1,0 +1,96 @@
+"""How each operation is spelt in NumPy: {0}, {1}, … are its inputs, {axis} and the like its attributes."""
+
+import numpy as np
+
+from dotnn import squares
+
+SPELLING = {
+    **{op: f"{op}({{0}})" for op in ("exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "floor")},
+    **{op: f"{op}({{0}}, {{1}})" for op in ("maximum", "minimum", "mod")},
+    "eq": "{0} == {1}",
+    "ne": "{0} != {1}",
+    "lt": "{0} < {1}",
+    "le": "{0} <= {1}",
+    "gt": "{0} > {1}",
+    "ge": "{0} >= {1}",
+    "and": "{0} & {1}",
+    "or": "{0} | {1}",
+    "not": "~{0}",
+    "neg": "-{0}",
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "divide({0}, {1})",
+    "pow": "power({0}, {1})",
+    "sigmoid": "exp(-logaddexp(0, -{0}))",
+    "select": "where({0}, {1}, {2})",
+    "cast": "{0} != 0 if {dtype!r} == 'bool' else {0}",
+    "stop": "{0}",
+    "matmul": "{0} @ {1}",
+    "sum": "sum({0}, axis={axes}, keepdims={keep}, dtype={0}.dtype)",
+    "mean": "divide(sum({0}, axis={axes}, keepdims={keep}), array(prod([{0}.shape[a] for a in {axes}]), {0}.dtype))",
+    "max": "max({0}, axis={axes}, keepdims={keep}, initial=ends({0})[0])",
+    "min": "min({0}, axis={axes}, keepdims={keep}, initial=ends({0})[1])",
+    "argmax": "argmax({0}, axis={axis})",
+    "reshape": "reshape({0}, {dims})",
+    "transpose": "transpose({0}, {order})",
+    "expand": "broadcast_to({0}, {dims})",
+    "slice": "take({0}, range({start}, {stop}), axis={axis})",
+    "pad": "pad({0}, [({before}, {after}) if i == {axis} else (0, 0) for i in range({0}.ndim)])",
+    "concat": "concatenate([{all}], axis={axis})",
+    "gather": "{0}[{1}]",
+    "scatter": "scatter({0}, {1}, {rows})",
+    "pick": "take_along_axis({0}, {1}[..., None].astype('int64'), axis=-1)[..., 0]",
+    "place": "where(arange({size}) == {1}[..., None], {0}[..., None], 0)",
+    "logsumexp": "logsumexp({0})",
+    "log_softmax": "{0} - logsumexp({0})[..., None]",
+    "softmax": "exp({0} - logsumexp({0})[..., None])",
+    "normalise": "({0} - mean({0}, axis=-1, keepdims=True)) / sqrt(var({0}, axis=-1, keepdims=True) + {eps})",
+    "precision": "1 / sqrt(var({0}, axis=-1, keepdims=True) + {eps})",
+    "literal": "{value}",
+    "array": "reshape({values}, {dims})",
+    "size": "{dim}",
+    "iota": "arange({dim})",
+    "derive_key": "squares.derive_key(int({0}))",
+    "random": "squares.uniform{bits}(int({0}), int({1}), {dims}, {use!r})",
+    "shuffle": "squares.shuffle(int({0}), int({1}), int({2}))",
+}
+
+
+def divide(a, b):
+    """Whole numbers are cut towards zero."""
+    if a.dtype.kind == "f":
+        return a / b
+    below = a // b
+    return below + ((below * b != a) & ((a < 0) != (b < 0)))
+
+
+def power(a, b):
+    """A whole number to a negative power is cut towards zero too."""
+    if a.dtype.kind == "f":
+        return a**b
+    return np.where(b < 0, np.trunc(np.where(a == 0, 2.0, a) ** np.minimum(b, 0)), a ** np.maximum(b, 0))
+
+
+def ends(x):
+    """The least and the greatest number of a type: what the maximum and the minimum of nothing are."""
+    return (-np.inf, np.inf) if x.dtype.kind == "f" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
+
+
+def scatter(index, rows_of, rows):
+    """The sum of the rows whose index is r, for each r."""
+    made = np.zeros((rows, *rows_of.shape[index.ndim :]), rows_of.dtype)
+    np.add.at(made, index, rows_of)
+    return made
+
+
+def logsumexp(x):
+    """log(sum of e^x) along the last dim; the greatest number is taken out first, so that nothing overflows."""
+    top = np.max(x, axis=-1, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0)
+    return (np.log(np.sum(np.exp(x - top), axis=-1, keepdims=True)) + top)[..., 0]
+
+
+OURS = (divide, power, ends, scatter, logsumexp)
+WORDS = {**vars(np), "nan": np.nan, "inf": np.inf, "squares": squares, **{f.__name__: f for f in OURS}}
+"""What the text of a function may use."""
