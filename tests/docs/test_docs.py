@@ -425,6 +425,7 @@ ROOMS = (
     "backends/dotnn_reference",
     "backends/dotnn_torch",
     "backends/dotnn_torch/script",
+    "backends/dotnn_training_info",
 )
 
 

@@ -53,6 +53,9 @@ class OffBackend:
     def __init__(self, op="", forgets=False):
         self.op, self.forgets = op, forgets
 
+    def write(self, program, source, folder, options):
+        return []
+
     def lower(self, graph, options):
         return graph
 

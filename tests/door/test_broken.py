@@ -32,7 +32,7 @@ BROKEN = {
     "wrong version": (GOOD.replace("API = 1", "API = 99"), "written for version 99 of the door, and this is version 1"),
     "misspelt hook": (
         GOOD.replace("dotnn_backends", "dotnn_bakends"),
-        "there is no hook called dotnn_bakends; did you mean `dotnn_backends`?",
+        "there is no hook called dotnn_bakends; did you mean `dotnn_backends`",
     ),
 }
 
@@ -50,9 +50,22 @@ def lab_with(new_lab, text, point="backend.mine"):
     return lab
 
 
+REST = """
+import sys
+from dotnn.commands import main
+try:
+    main(['--help'])
+except SystemExit as end:
+    print(end.code)
+main(['check', sys.argv[1]])
+"""
+
+
 def rest_works(lab):
-    assert lab.nn("check", DIGITS).code == 0
-    assert lab.nn("--help").code == 0
+    done = lab.python("-c", REST, DIGITS)
+    assert done.code == 0, done.err
+    assert "\n0\n" in done.out
+    assert "digits.nn: fine" in done.out + done.err
 
 
 @pytest.mark.parametrize("kind", [*BROKEN, *DEADLY])

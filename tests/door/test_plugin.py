@@ -64,8 +64,8 @@ def test_a_misuse_of_its_words_has_its_place(with_plugin, rings):
     text = (rings / "rings.nn").read_text()
     for old, new, said in [
         ("squareplus", "squareplus(over = 1)", "squareplus"),
-        ("squareplus", "squareplu", "did you mean `squareplus`?"),
-        ("jsonlines", "jsonline", "did you mean `jsonlines`?"),
+        ("squareplus", "squareplu", "did you mean `squareplus` or"),
+        ("jsonlines", "jsonline", "`jsonlines`"),
         ("rows.jsonl", "../rows.jsonl", "leads out of the spec's folder"),
         ("rows.jsonl", "rings.nn", "line 1 of `rings.nn` is no JSON object"),
         ('"rows.jsonl"', "units", "a text in quotes or a whole number is needed"),

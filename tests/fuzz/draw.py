@@ -153,7 +153,7 @@ result = part(spec.Result, name=st.none(), type=types())
 
 @st.composite
 def definitions(draw: st.DrawFn) -> spec.Definition:
-    word = draw(st.sampled_from(["function", "layer", "net", "optimizer"]))
+    word: Any = draw(st.sampled_from(["function", "layer", "net", "optimizer"]))
     inputs = draw(distinct(parameter))
     listed = {p.name for p in inputs}
     settings = draw(distinct(parameter.filter(lambda p: p.name not in listed)))
@@ -226,7 +226,7 @@ def counts(draw: st.DrawFn) -> Any:
 def norms(draw: st.DrawFn) -> Any:
     """What `clip norm` is followed by: `norm(` and `norm -` would be sums and calls of a `norm`."""
     first = draw(part(spec.Name, name=plain) | numbers)
-    sign = draw(st.sampled_from([None, "*", "+"]))
+    sign: Any = draw(st.sampled_from([None, "*", "+"]))
     return first if sign is None else spec.Binary(span=HERE, operator=sign, left=first, right=draw(name | numbers))
 
 

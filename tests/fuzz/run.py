@@ -72,7 +72,7 @@ def from_ir(count: int) -> int:
         suppress_health_check=list(HealthCheck),
     )
     @given(whole())
-    def same(spec):  # type: ignore[no-untyped-def]
+    def same(spec):
         from dotnn.write import write_spec
 
         assert bare(read(write_spec(spec))) == bare(spec)
@@ -88,7 +88,7 @@ def from_ir(count: int) -> int:
 def guided(seconds: int, corpus: Path | None) -> int:
     """Texts that reach lines of the reader that no other did, found by atheris (libFuzzer)."""
     try:
-        import atheris  # type: ignore[import-not-found, unused-ignore]
+        import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         print("This needs atheris: pip install atheris", file=sys.stderr)
         return 2

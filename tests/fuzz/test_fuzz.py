@@ -55,7 +55,7 @@ def test_there_are_files_of_every_kind(files: list[str]) -> None:
     max_examples=COUNT // 5, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 @given(whole_specs())
-def test_what_is_drawn_prints_and_reads_again(spec) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_drawn_prints_and_reads_again(spec):
     text = write_spec(spec)
     assert bare(read(text)) == bare(spec), text
     assert write_spec(read(text)) == text

@@ -295,7 +295,7 @@ def train(extra: str) -> spec.Train:
 def test_every_line_of_train_reads() -> None:
     block = train(
         "clip norm 1.0\n decay 0.01 for *.W\n decay 5e-4 for encoder.block[2].*\n keep best val.error\n"
-        "stop when val.error < 1%\n answer argmax(y) as label\n seed 3\n start from \"runs/a\""
+        'stop when val.error < 1%\n answer argmax(y) as label\n seed 3\n start from "runs/a"'
     )
     assert [d.pattern for d in block.decays] == ["*.W", "encoder.block[2].*"]
     assert block.stop is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,7 +55,7 @@ VALUES = ("", "4", "0.5", "0.5, 4", "4, 4")
 
 
 def places(definition: Definition) -> Iterator[tuple[str, str]]:
-    """Where a definition could stand: a part of the text, and what to write there; the likeliest by its inputs first."""
+    """Where a definition could stand: a part of the text, and what to write there; the likeliest first."""
     name = definition.name
     inputs = [parameter.name for parameter in definition.inputs]
     calls = [f"{name}({values})" if definition.settings is not None or values else name for values in VALUES]
@@ -77,6 +78,7 @@ def places(definition: Definition) -> Iterator[tuple[str, str]]:
     yield from (("line", f"z = h -> {call}") for call in calls)
 
 
+@cache
 def spec_around(definition: Definition, own: str = "") -> str:
     """The first spec of those that compiles. own: the text of the definition, where it is not in the library.
 
