@@ -74,7 +74,7 @@ class OffBackend:
             def train(self, state):
                 session = inner.train(state)
                 kept = session.state()
-                session.state = lambda: kept
+                vars(session)["state"] = lambda: kept
                 return session
 
         return Forgets()

@@ -62,19 +62,31 @@ def test_its_words_are_shown(with_plugin):
 
 def test_a_misuse_of_its_words_has_its_place(with_plugin, rings):
     text = (rings / "rings.nn").read_text()
-    for old, new, said in [
+    cases = [
         ("squareplus", "squareplus(over = 1)", "squareplus"),
         ("squareplus", "squareplu", "did you mean `squareplus` or"),
         ("jsonlines", "jsonline", "`jsonlines`"),
         ("rows.jsonl", "../rows.jsonl", "leads out of the spec's folder"),
         ("rows.jsonl", "rings.nn", "line 1 of `rings.nn` is no JSON object"),
         ('"rows.jsonl"', "units", "a text in quotes or a whole number is needed"),
-    ]:
-        (rings / "wrong.nn").write_text(text.replace(old, new))
-        done = with_plugin.nn("check", "wrong.nn", folder=rings)
-        assert done.code == 1, (new, done)
-        assert said in done.err, (new, done.err)
-        assert "wrong.nn:" in done.err
+    ]
+    for number, (old, new, _) in enumerate(cases):
+        (rings / f"wrong{number}.nn").write_text(text.replace(old, new))
+    code = """
+import sys
+from dotnn.commands import main
+for file in sys.argv[1:]:
+    try:
+        main(["check", file])
+    except SystemExit as end:
+        print(f"end {end.code}", file=sys.stderr, flush=True)
+"""
+    done = with_plugin.python("-c", code, *(f"wrong{n}.nn" for n in range(len(cases))), folder=rings)
+    parts = done.err.split("end 1\n")
+    assert parts.pop() == ""
+    for number, ((_, _, said), part) in enumerate(zip(cases, parts, strict=True)):
+        assert said in part
+        assert f"wrong{number}.nn:" in part
 
 
 BATTERIES = """

@@ -9,6 +9,7 @@ python -m tests.fuzz.run --guided 300     # with atheris (pip install atheris), 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import time
 from collections import Counter
@@ -88,7 +89,7 @@ def from_ir(count: int) -> int:
 def guided(seconds: int, corpus: Path | None) -> int:
     """Texts that reach lines of the reader that no other did, found by atheris (libFuzzer)."""
     try:
-        import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        atheris = importlib.import_module("atheris")
     except ImportError:
         print("This needs atheris: pip install atheris", file=sys.stderr)
         return 2

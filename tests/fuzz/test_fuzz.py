@@ -89,6 +89,7 @@ def test_an_altered_spec_compiles_or_is_explained(group: int, folder: Path) -> N
 
 LINES = "optimizer o\n  batch {batch}\n  epochs 3\n}}\n"
 FOUND = {
+    "a comment after a lone carriage return": "\r# What it is.\nparam a = 1\n",
     "a column called as a word of the language": 'data d {\n  source table "d.csv"\n  a = column "if"\n}\n',
     "a column called column": 'data d {\n  source table "d.csv"\n  a = column column\n  b = columns columns to to\n}\n',
     "a name before where": "train on d {\n  loss each where kept\n  " + LINES.format(batch=3),

@@ -27,7 +27,7 @@ WORDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "resume": (("resume", "run", "--epochs", "2"),),
     "eval": (("eval", "run"),),
     "predict": (("predict", "run", "d.csv"),),
-    "runs": (("runs", "list", "."), ("runs", "show", "run"), ("runs", "diff", "run", "run")),
+    "runs": (("runs", "."), ("runs", "compare", "run", "run")),
     "show": (("show", "dense"), ("show", "tanh"), ("show", "s.nn")),
     "plugins": (("plugins",),),
     "ir": (("ir", "spec", "s.nn"), ("ir", "graph", "s.nn"), ("ir", "spec", "--schema")),

@@ -175,7 +175,7 @@ def first_doc(source: Source) -> str:
     """The comment block that the file begins with."""
     texts: list[str] = []
     for line in source.lines:
-        if not line.lstrip("\ufeff \t").startswith("#"):
+        if not line.lstrip("\ufeff \t\r").startswith("#"):
             if texts or line.strip():
                 break
             continue
