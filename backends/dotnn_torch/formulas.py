@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
 from dotnn_torch.problems import NothingThere, Outside
 
 Tensor = Any
