@@ -13,8 +13,9 @@ from typing import cast
 
 import numpy as np
 
-from dotnn.graph import Dim, Node, multiply
+from dotnn.graph import Dim, Dtype, Node, multiply
 from dotnn_onnx.spelling import rule_of
+from dotnn_onnx.spelling.halves import half, halved
 from dotnn_onnx.spelling.index import place_of
 from dotnn_onnx.view import View
 from dotnn_onnx.writer import Writer, numpy_dtype
@@ -56,12 +57,28 @@ class Product:
         have, made = w.view.types[self.a].dims, self.node.type.dims
         third = () if c is None else (w[c],)
         gemm = partial(w.emit, "Gemm", transA=int(self.flip_a) or None, transB=int(self.flip_b) or None)
+        short = half(w, self.a, self.b)
+        if short is not None:
+            self._write_short(w, to, gemm, third, short)
+            return
         if len(have) == 2:
             gemm(w[self.a], w[self.b], *third, to=to)
             return
         flat = w.reshape(w[self.a], have, (multiply(have[:-1]), have[-1]))
         rows = gemm(flat, w[self.b], *third)
         w.reshape(rows, (multiply(made[:-1]), made[-1]), made, to=to)
+
+    def _write_short(self, w: Writer, to: str, gemm: Callable[..., str], third: tuple[str, ...], short: Dtype) -> None:
+        """The product in a narrow type; what is added to it stays wide."""
+        have, made, wide = w.view.types[self.a].dims, self.node.type.dims, self.node.type.dtype
+        a, b = (halved(w, w[name], short) for name in (self.a, self.b))
+        flat = a if len(have) == 2 else w.reshape(a, have, (multiply(have[:-1]), have[-1]))
+        rows = gemm(flat, b)
+        rows = rows if len(have) == 2 else w.reshape(rows, (multiply(made[:-1]), made[-1]), made)
+        if third:
+            w.emit("Add", w.cast(rows, wide), *third, to=to)
+        else:
+            w.cast(rows, wide, to=to)
 
 
 def product(view: View, node: Node) -> Product | None:

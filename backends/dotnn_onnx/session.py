@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from dotnn.feeds import NUMPY, agree, require
 from dotnn.graph import Graph, Input, Output, Type, names_in
 from dotnn.operation import lookup
 from dotnn.plugins import Arrays, Interrupted, Options
 from dotnn.plugins import Session as AnySession
+from dotnn.training.files import amount
 from dotnn_grammar.problems import Note, Problem
 from dotnn_grammar.source import Span
 from dotnn_onnx import device as devices
@@ -22,17 +24,6 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 Array = np.ndarray[Any, Any]
-
-NUMPY: dict[str, type[np.generic]] = {
-    "bool": np.bool_,
-    "u8": np.uint8,
-    "i32": np.int32,
-    "i64": np.int64,
-    "u64": np.uint64,
-    "f16": np.float16,
-    "f32": np.float32,
-    "f64": np.float64,
-}
 
 
 @dataclass(frozen=True)
@@ -55,18 +46,11 @@ class RunFailed(Problem):
 class NoMemory(Problem):
     code = "X009"
     title = "there is not enough memory for the graph `{graph}`{where}"
+    label = "computed here"
     help = "{needed}a smaller batch, or a smaller net, needs less"
     graph: str
     where: str
     needed: str
-
-
-class MissingFeed(Problem):
-    code = "X005"
-    title = "the graph `{graph}` needs {names}"
-    help = "feed an array for each"
-    graph: str
-    names: str
 
 
 _NODE = re.compile(r"[Nn]ame:'(?:fused )?(?P<file>[^':]+):(?P<line>\d+)(?: (?P<part>[^']*?))? (?P<op>\w+)\.\w+#\d+")
@@ -99,16 +83,16 @@ def _problem(graph: Graph, error: Exception) -> Problem:
     said = _SIGNATURE.sub("", whole.rpartition("Status Message: ")[2])
     found = _NODE.search(whole)
     memory = _MEMORY.search(whole)
+    span, where = None, ""
+    if found is not None:
+        line = int(found["line"])
+        span = Span(file=found["file"], line=line, column=1, end_line=line, end_column=1)
+        where = f", at `{found['op']}`" + (f" of {found['part']}" if found["part"] else "")
     if memory is not None:
-        size = f"it asked for {int(memory['size']):,} bytes more than there are; " if memory["size"] else ""
-        part = f", at `{found['op']}` in line {found['line']}" if found else ""
-        return NoMemory(graph=graph.name, where=part, needed=size)
-    if found is None:
-        return RunFailed(graph=graph.name, where="", said=said)
-    line = int(found["line"])
-    span = Span(file=found["file"], line=line, column=1, end_line=line, end_column=1)
-    where = f", at `{found['op']}`" + (f" of {found['part']}" if found["part"] else "")
-    return RunFailed(span=span, graph=graph.name, where=where, said=said, notes=(Note(span=span, text=whole),))
+        size = f"it asked for {amount(int(memory['size']))} at once; " if memory["size"] else ""
+        return NoMemory(span=span, graph=graph.name, where=where, needed=size)
+    notes = (Note(span=span, text=whole),) if span else ()
+    return RunFailed(span=span, graph=graph.name, where=where, said=said, notes=notes)
 
 
 def start(artefact: Lowered, options: Options) -> Executor:
@@ -183,7 +167,7 @@ class Executor:
                 values[fed.name] = ort.OrtValue.ortvalue_from_numpy(kept[-1])
             elif fed.name in held:
                 values[fed.name] = held[fed.name]
-        self._complete(values)
+        require(self.graph.name, self.graph.inputs, values)
         with _spoken(self.graph):
             with self.giving_up():
                 made = self.session.run_with_ort_values(self._outputs, values, self.options)
@@ -207,11 +191,6 @@ class Executor:
             if self.options.terminate:
                 raise Interrupted from None
             raise
-
-    def _complete(self, values: dict[str, Any]) -> None:
-        missing = [f"`{fed.name}`" for fed in self.graph.inputs if fed.name not in values]
-        if missing:
-            raise MissingFeed(graph=self.graph.name, names=", ".join(missing)).error()
 
 
 def contiguous(value: Any, type: Type) -> Array:
@@ -267,7 +246,7 @@ class TrainSession:
         kept: list[Array] = []  # onnxruntime reads these where they lie, until the run is over
         for fed in self._batch:
             if fed.name not in batch:
-                raise MissingFeed(graph=self._graph.name, names=f"`{fed.name}`").error()
+                require(self._graph.name, self._batch, batch)
             array = contiguous(batch[fed.name], fed.type)
             kept.append(array)
             binding.bind_input(fed.name, array)
@@ -299,15 +278,12 @@ class TrainSession:
 
     def load(self, state: Arrays) -> None:
         """Puts these tensors in the place of the state. Raises ``ProblemError`` where one is missing."""
-        held = self.current
-        missing = [f"`{name}`" for name in held if name not in state]
-        if missing:
-            raise MissingFeed(graph=self._graph.name, names=", ".join(missing)).error()
+        held, wanted = self.current, (*self._states, *self._still)
+        require(self._graph.name, wanted, state)
         with _spoken(self._graph):
-            for fed in (*self._states, *self._still):
+            for fed in wanted:
                 array = contiguous(state[fed.name], fed.type)
-                if array.shape != fed.type.dims:
-                    raise ValueError(f"{fed.name} has the shape {array.shape}, not {fed.type.dims}")
+                agree(fed.name, fed.type, array.shape, {})
                 held[fed.name].update_inplace(array)
 
     def _gathered(self) -> dict[str, Array]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import onnx
+from dotnn.feeds import NUMPY
 from dotnn.graph import At, Dim, Dtype, Graph, Node, Output, Type
 from dotnn_onnx.view import View
 from onnx import TensorProto, helper, numpy_helper
@@ -204,21 +205,9 @@ class Writer:
 
 
 def _title(array: Array) -> str:
-    kind = {v: k for k, v in _SHORT.items()}.get(array.dtype.name, array.dtype.name)
+    kind = {v: k for k, v in NUMPY.items()}.get(array.dtype.name, array.dtype.name)
     inside = ", ".join(str(v) for v in array.reshape(-1)[:8]) + (", …" if array.size > 8 else "")
     return f"{kind}({inside})" if array.ndim == 0 else f"{kind}{list(array.shape)}({inside})"
-
-
-_SHORT = {
-    "bool": "bool",
-    "u8": "uint8",
-    "i32": "int32",
-    "i64": "int64",
-    "u64": "uint64",
-    "f16": "float16",
-    "f32": "float32",
-    "f64": "float64",
-}
 
 
 def tensor_info(name: str, type: Type) -> onnx.ValueInfoProto:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.feeds import require
 from dotnn.graph import Graph
 from dotnn.plugins import Arrays, Options, Session
 from dotnn.program import Program
 from dotnn_reference.evaluate import evaluate, values
-from dotnn_reference.problems import NoState, WritesNothing
+from dotnn_reference.problems import WritesNothing
 
 
 class ReferenceBackend:
@@ -58,7 +59,7 @@ class ReferenceSession:
     def __init__(self, executor: ReferenceExecutor) -> None:
         self._executor = executor
         self._successors = {after.name: fed.name for fed, after in executor.graph.states()}
-        self._wanted = [fed.name for fed in executor.graph.inputs if fed.role == "state"]
+        self._wanted = [fed for fed in executor.graph.inputs if fed.role == "state"]
         self._state: dict[str, np.ndarray[Any, Any]] = {}
         self._former = self._state
 
@@ -75,7 +76,5 @@ class ReferenceSession:
         return {name: tensor.copy() for name, tensor in self._former.items()}
 
     def load(self, state: Arrays) -> None:
-        for name in self._wanted:
-            if name not in state:
-                raise NoState(name=name).error()
-        self._state = {name: np.array(state[name]) for name in self._wanted}
+        require(self._executor.graph.name, self._wanted, state)
+        self._state = {fed.name: np.array(state[fed.name]) for fed in self._wanted}

@@ -9,12 +9,13 @@ rounded once, to the type of the result, by ``evaluate.py``. Nothing is said her
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from dotnn_reference.problems import IndexOutside, NothingToChoose
+from dotnn.feeds import IndexOutside, NothingToChoose
 
 Array = np.ndarray[Any, Any]
 Formula = Callable[..., Any]
@@ -49,6 +50,7 @@ FORMULAS.update(
         "abs": np.abs,
         "sign": np.sign,
         "floor": np.floor,
+        "round": np.rint,  # halfway between two, the even one
         "add": np.add,
         "sub": np.subtract,
         "mul": np.multiply,
@@ -75,6 +77,11 @@ def sigmoid(x: Array) -> Array:
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 
 
+@formula("erf")
+def erf(x: Array) -> Array:
+    return np.asarray([math.erf(number) for number in x.reshape(-1)], np.float64).reshape(x.shape)
+
+
 @formula("div")
 def divide(a: Array, b: Array) -> Array:
     if a.dtype.kind == "f":
@@ -89,6 +96,19 @@ def power(a: Array, b: Array) -> Array:
         return np.power(a, b)
     # A whole number to a negative power lies between -1 and 1, and is cut towards zero.
     return np.where(b < 0, np.trunc(1.0 / np.power(np.where(a == 0, 2, a), -np.minimum(b, 0))), a ** np.maximum(b, 0))
+
+
+NARROW = {"bf16": (8, -125, 128), "f16": (11, -13, 16)}
+"""Bits of a number, the exponents of the least and of the greatest full one, with numbers as m * 2^e, 1/2 <= m < 1."""
+
+
+@formula("narrow")
+def narrow(x: Array, *, dtype: str) -> Array:
+    bits, least, most = NARROW[dtype]
+    _, exponent = np.frexp(x)
+    unit = np.ldexp(1.0, np.maximum(exponent, least) - bits)
+    rounded = np.round(x / unit) * unit  # halfway between two, the even one
+    return np.where(np.abs(rounded) < np.ldexp(1.0, most), rounded, np.copysign(np.inf, x))
 
 
 @formula("cast")
@@ -117,6 +137,11 @@ def mean(x: Array, *, axes: tuple[int, ...], keep: bool) -> Array:
     return divide(total(x, axes=axes, keep=keep), np.asarray(count, x.dtype))
 
 
+@formula("variance")
+def variance(x: Array, *, axes: tuple[int, ...], keep: bool) -> Array:
+    return mean(np.square(x - mean(x, axes=axes, keep=True)), axes=axes, keep=keep)
+
+
 @formula("max")
 def greatest(x: Array, *, axes: tuple[int, ...], keep: bool) -> Array:
     return np.max(x, axis=axes, keepdims=keep, initial=_ends(x)[0])
@@ -138,6 +163,13 @@ def argmax(x: Array, *, axis: int) -> Array:
     if x.shape[axis] == 0:
         raise NothingToChoose().error()
     return np.argmax(x, axis=axis)
+
+
+@formula("cumulate")
+def cumulate(x: Array, *, axis: int, back: bool) -> Array:
+    turned = np.flip(x, axis) if back else x
+    made = np.cumsum(turned, axis=axis, dtype=x.dtype)
+    return np.flip(made, axis) if back else made
 
 
 # ---- matrix products
@@ -205,6 +237,29 @@ def pick(x: Array, index: Array) -> Array:
 def place(x: Array, index: Array, *, size: int) -> Array:
     result = np.zeros((*x.shape, size), x.dtype)
     np.put_along_axis(result, _within(index, size)[..., None], x[..., None], axis=-1)
+    return result
+
+
+@formula("argsort")
+def argsort(x: Array, *, axis: int, size: int, falling: bool) -> Array:
+    if falling:  # seen from its end, so that the first of equals stays the first
+        order = x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis=axis, kind="stable"), axis)
+    else:
+        order = np.argsort(x, axis=axis, kind="stable")
+    return cut(order, axis=axis, start=0, stop=size)
+
+
+@formula("take")
+def take(x: Array, index: Array, *, axis: int) -> Array:
+    return np.take_along_axis(x, _within(index, x.shape[axis]), axis=axis)
+
+
+@formula("put")
+def put(x: Array, index: Array, *, axis: int, size: int) -> Array:
+    result = np.zeros((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype)
+    places = list(np.indices(x.shape))
+    places[axis] = _within(index, size)
+    np.add.at(result, tuple(places), x)
     return result
 
 
@@ -289,7 +344,7 @@ def random(key: Array, step: Array, *, dims: tuple[int, ...], use: str, bits: in
     from dotnn import squares
 
     uniform = squares.uniform16 if bits == 16 else squares.uniform24
-    return uniform(int(key), int(step), dims, use)
+    return uniform(int(key), step if step.ndim else int(step), dims, use)
 
 
 @formula("shuffle")

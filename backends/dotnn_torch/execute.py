@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from dotnn.graph import Dim, Graph, Input, Node, Type, measure, names_in
+from dotnn.feeds import agree, require, sized, solve
+from dotnn.graph import Graph, Input, Node
 from dotnn.plugins import Arrays, Options, Session, lowering
-from dotnn_torch.problems import NoDevice, NoSpelling, NotGiven, NoTorch, SizeDiffers
+from dotnn_torch.problems import NoDevice, NoSpelling, NoTorch
 
 Tensor = Any
-SIZES = ("dim", "dims", "rows", "size")
-"""Attributes that are sizes, and so may hold names."""
 SOURCES = ("literal", "array", "size", "iota")
 
 
@@ -101,17 +100,14 @@ class TorchExecutor:
     def compute(self, feeds: Mapping[str, Any]) -> dict[str, Tensor]:
         """Every output for these inputs (arrays or tensors)."""
         torch = torch_module()
-        found: dict[str, Tensor] = {}
-        for fed in self.graph.inputs:
-            if fed.name not in feeds:
-                raise NotGiven(name=fed.name, type=str(fed.type)).error()
-            found[fed.name] = self.tensor(fed, feeds[fed.name])
-        sizes = solve({fed.name: fed.type for fed in self.graph.inputs}, found)
+        require(self.graph.name, self.graph.inputs, feeds)
+        found = {fed.name: self.tensor(fed, feeds[fed.name]) for fed in self.graph.inputs}
+        shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+        sizes = solve({fed.name: fed.type for fed in self.graph.inputs}, shapes)
         with torch.no_grad():
             for node in self.graph.nodes:
                 found[node.name] = made = self._compute(node, [found[name] for name in node.inputs], sizes)
-                if any(n not in sizes for d in node.type.dims for n in names_in(d)):
-                    sizes |= solve({node.name: node.type}, {node.name: made})  # born here: the rows of a shuffle
+                agree(node.name, node.type, tuple(made.shape), sizes)  # one may be born here: the rows of a shuffle
                 for name in self._last.get(node.name, ()):
                     del found[name]
         return {output.name: found[output.value] for output in self.graph.outputs}
@@ -120,7 +116,7 @@ class TorchExecutor:
         torch = torch_module()
         from dotnn_torch.formulas import FORMULAS
 
-        facts: dict[str, Any] = {k: _sized(v, sizes) if k in SIZES else v for k, v in node.attributes.items()}
+        facts = sized(node.name, node.attributes, sizes)
         dtype = self.dtype(node.type.dtype)
         match node.op:
             case "literal":
@@ -160,9 +156,7 @@ class TorchSession:
         return self._arrays(self._former)
 
     def load(self, state: Arrays) -> None:
-        for name, fed in self._wanted.items():
-            if name not in state:
-                raise NotGiven(name=name, type=str(fed.type)).error()
+        require(self._executor.graph.name, self._wanted.values(), state)
         self.tensors = {name: self._executor.tensor(fed, state[name]) for name, fed in self._wanted.items()}
         self._former = self.tensors
 
@@ -170,34 +164,6 @@ class TorchSession:
         made = {name: np.array(tensor.to("cpu").numpy(), copy=True) for name, tensor in tensors.items()}
         words = {name for name, fed in self._wanted.items() if fed.type.dtype == "u64"}
         return {name: array.view(np.uint64) if name in words else array for name, array in made.items()}
-
-
-def solve(typed: Mapping[str, Type], tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """The named sizes, from the shapes of what was given. Raises ``ProblemError`` where two disagree."""
-    sizes: dict[str, int] = {}
-    for _ in typed:
-        for name, type in typed.items():
-            for dim, given in zip(type.dims, tensors[name].shape, strict=False):
-                unknown = [n for n in names_in(dim) if n not in sizes]
-                if len(unknown) == 1:
-                    rest = measure(dim, {**sizes, unknown[0]: 1})
-                    if rest and given % rest == 0:
-                        sizes[unknown[0]] = given // rest
-    for name, type in typed.items():
-        shape = tuple(tensors[name].shape)
-        if len(shape) != type.rank or any(_wrong(d, n, sizes) for d, n in zip(type.dims, shape, strict=True)):
-            raise SizeDiffers(name=name, type=str(type), given=str(list(shape))).error()
-    return sizes
-
-
-def _wrong(dim: Dim, given: int, sizes: Mapping[str, int]) -> bool:
-    return all(n in sizes for n in names_in(dim)) and measure(dim, sizes) != given
-
-
-def _sized(value: Any, sizes: Mapping[str, int]) -> Any:
-    if isinstance(value, tuple):
-        return tuple(measure(dim, sizes) for dim in value)
-    return measure(value, sizes) if isinstance(value, int | str) else value
 
 
 def _last_use(graph: Graph) -> dict[str, list[str]]:

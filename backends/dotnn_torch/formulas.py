@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from dotnn_torch.problems import NothingThere, Outside
+from dotnn.feeds import IndexOutside, NothingToChoose
 
 Tensor = Any
 Formula = Callable[..., Any]
@@ -50,6 +50,10 @@ def cast(x: Tensor, *, dtype: Any) -> Tensor:
     return x != 0 if dtype == torch.bool else x.to(dtype)
 
 
+def narrow(x: Tensor, *, dtype: str) -> Tensor:
+    return x.to(DTYPES[dtype]).to(x.dtype)
+
+
 # ---- folding dims
 
 
@@ -78,8 +82,14 @@ def extreme(fold: Formula, end: float) -> Formula:
 
 def argmax(x: Tensor, *, axis: int) -> Tensor:
     if x.shape[axis] == 0:
-        raise NothingThere().error()
+        raise NothingToChoose().error()
     return torch.argmax(x, axis)
+
+
+def cumulate(x: Tensor, *, axis: int, back: bool) -> Tensor:
+    turned = x.flip(axis) if back else x
+    made = torch.cumsum(turned, axis, dtype=x.dtype)
+    return made.flip(axis) if back else made
 
 
 # ---- moving numbers
@@ -104,7 +114,7 @@ def pad(x: Tensor, *, axis: int, before: int, after: int) -> Tensor:
 def within(index: Tensor, size: int) -> Tensor:
     outside = index[(index < 0) | (index >= size)]
     if outside.numel():
-        raise Outside(index=int(outside.reshape(-1)[0]), size=size).error()
+        raise IndexOutside(index=int(outside.reshape(-1)[0]), size=size).error()
     return index.long()
 
 
@@ -121,6 +131,20 @@ def pick(x: Tensor, index: Tensor) -> Tensor:
 def place(x: Tensor, index: Tensor, *, size: int) -> Tensor:
     result = torch.zeros((*x.shape, size), dtype=x.dtype, device=x.device)
     return result.scatter(-1, within(index, size)[..., None], x[..., None])
+
+
+def argsort(x: Tensor, *, axis: int, size: int, falling: bool) -> Tensor:
+    return cut(torch.argsort(x, dim=axis, descending=falling, stable=True), axis=axis, start=0, stop=size)
+
+
+def take(x: Tensor, index: Tensor, *, axis: int) -> Tensor:
+    return torch.gather(x, axis, within(index, x.shape[axis]))
+
+
+def put(x: Tensor, index: Tensor, *, axis: int, size: int) -> Tensor:
+    dims = (*x.shape[:axis], size, *x.shape[axis + 1 :])
+    result = torch.zeros(dims, dtype=x.dtype, device=x.device)
+    return result.scatter_add(axis, within(index, size), x)
 
 
 # ---- along the last dim
@@ -167,12 +191,12 @@ def derive_key(seed: Tensor) -> Tensor:
 
 
 def random(key: Tensor, step: Tensor, *, dims: tuple[int, ...], use: str, bits: int) -> Tensor:
-    count = math.prod(dims)
+    count = math.prod(dims[step.ndim :])
     numbers = torch.arange(count if bits == 24 else (count + 1) // 2, device=key.device)
-    words = squares((step << 32) + numbers, key + use_of(use))
+    words = squares((step[..., None] << 32) + numbers, key + use_of(use))
     if bits == 24:
         return ((words >> 8).float() * 2.0**-24).reshape(dims)
-    halves = torch.stack([words >> 16, words & 0xFFFF], 1).reshape(-1)[:count]
+    halves = torch.stack([words >> 16, words & 0xFFFF], -1).flatten(-2)[..., :count]
     return (halves.float() * 2.0**-16).reshape(dims)
 
 
@@ -193,6 +217,8 @@ FORMULAS: dict[str, Formula] = {
     "abs": torch.abs,
     "sign": torch.sign,
     "floor": torch.floor,
+    "round": torch.round,
+    "erf": torch.erf,
     "add": torch.add,
     "sub": torch.sub,
     "mul": torch.mul,
@@ -212,9 +238,12 @@ FORMULAS: dict[str, Formula] = {
     "not": torch.logical_not,
     "select": torch.where,
     "cast": cast,
+    "narrow": narrow,
     "stop": lambda x: x,
     "sum": total,
     "mean": mean,
+    "variance": lambda x, *, axes, keep: torch.var(x, axes, correction=0, keepdim=keep),
+    "cumulate": cumulate,
     "max": extreme(torch.amax, -1),
     "min": extreme(torch.amin, 1),
     "argmax": argmax,
@@ -228,6 +257,9 @@ FORMULAS: dict[str, Formula] = {
     "gather": lambda table, index: table[within(index, table.shape[0])],
     "scatter": scatter,
     "pick": pick,
+    "argsort": argsort,
+    "take": take,
+    "put": put,
     "place": place,
     "logsumexp": lambda x: torch.logsumexp(x, -1),
     "log_softmax": lambda x: torch.log_softmax(x, -1),

@@ -19,42 +19,11 @@ class NoDevice(Problem):
     way: str
 
 
-class NotGiven(Problem):
-    code = "Q003"
-    title = "nothing was given for the input `{name}`"
-    help = "give it {type}"
-    name: str
-    type: str
-
-
-class SizeDiffers(Problem):
-    code = "Q004"
-    title = "the input `{name}` is {type}, and what was given has the sizes {given}"
-    help = "one name stands for one size in all that is given at once"
-    name: str
-    type: str
-    given: str
-
-
 class NoSpelling(Problem):
     code = "Q005"
     title = "the backend torch does not know the operation `{op}`"
     help = "train with another backend: --backend onnx"
     op: str
-
-
-class Outside(Problem):
-    code = "Q006"
-    title = "{index} names no place: there are {size}, counted from 0"
-    help = "look at where the index comes from: a class or a token that is out of range?"
-    index: int
-    size: int
-
-
-class NothingThere(Problem):
-    code = "Q007"
-    title = "there is no greatest among no numbers"
-    help = "look at the sizes: the dim along which one is chosen is empty"
 
 
 class NotInThisVersion(Problem):

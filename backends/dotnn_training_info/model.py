@@ -65,10 +65,10 @@ def assemble(
         part(step.name, outer, (i for i in step.inputs if i.name not in known), outputs, inner=False)
     )
     renamed = results(net, step)
-    _bind(info.update_binding, {fed.name: renamed[after.name] for fed, after in step.states()})
+    info.update_binding.extend(_bound({fed.name: renamed[after.name] for fed, after in step.states()}))
     if init is not None:
         info.initialization.CopyFrom(_initialization(init, seed))
-        _bind(info.initialization_binding, {o.name: f"{o.name}{INITIAL}" for o in init.outputs})
+        info.initialization_binding.extend(_bound({o.name: f"{o.name}{INITIAL}" for o in init.outputs}))
     model = plain(graph)
     if any(node.domain == DOMAIN for node in outer):
         model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
@@ -144,6 +144,5 @@ def _infos(graph: Graph, outputs: Iterable[Output]) -> list[onnx.ValueInfoProto]
     return [tensor_info(output.name, types[output.value]) for output in outputs]
 
 
-def _bind(binding: object, pairs: Mapping[str, str]) -> None:
-    for key, value in pairs.items():
-        binding.add(key=key, value=value)  # type: ignore[attr-defined]
+def _bound(pairs: Mapping[str, str]) -> list[onnx.StringStringEntryProto]:
+    return [onnx.StringStringEntryProto(key=key, value=value) for key, value in pairs.items()]

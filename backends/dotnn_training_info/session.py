@@ -11,6 +11,7 @@ import numpy as np
 from onnx.reference import ReferenceEvaluator
 
 import onnx
+from dotnn.feeds import NotGiven
 from dotnn.graph import Graph
 from dotnn.plugins import Arrays, Session
 from dotnn_grammar.problems import Problem
@@ -27,14 +28,6 @@ class Stopped(Problem):
     help = "it says: {said}"
     graph: str
     said: str
-
-
-class NotFed(Problem):
-    code = "N002"
-    title = "the graph `{graph}` needs {names}"
-    help = "feed an array for each"
-    graph: str
-    names: str
 
 
 class Trainer:
@@ -84,7 +77,7 @@ def evaluate(evaluator: ReferenceEvaluator, graph: onnx.GraphProto, feeds: Array
     """The results of ``graph``. Raises ``ProblemError`` where something is not fed, or cannot be computed."""
     missing = [f"`{name}`" for name in evaluator.input_names if name not in feeds]
     if missing:
-        raise NotFed(graph=graph.name, names=", ".join(missing)).error()
+        raise NotGiven(graph=graph.name, names=", ".join(missing)).error()
     names = [output.name for output in graph.output]
     with _spoken(graph.name), np.errstate(all="ignore"):
         made = evaluator.run(names, dict(feeds))
@@ -162,7 +155,7 @@ class TrainSession:
     def load(self, state: Arrays) -> None:
         missing = [f"`{name}`" for name in self._trainer.variables if name not in state]
         if missing:
-            raise NotFed(graph=self._graph.name, names=", ".join(missing)).error()
+            raise NotGiven(graph=self._graph.name, names=", ".join(missing)).error()
         wanted = {name: state[name] for name in self._trainer.variables}
         self._trainer.variables = {name: array.copy() for name, array in typed(self._graph, wanted).items()}
 

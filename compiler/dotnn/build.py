@@ -5,7 +5,7 @@ All of them come from one net. In `train` and `init` the branch `when training` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, NoReturn
@@ -19,17 +19,21 @@ from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Cell, Machine, PhaseName
 from dotnn.elaborate.problems import DoesNotLearn, NotThatKind, PhasesDiffer, TooLarge
 from dotnn.elaborate.values import Known, Size, Tensor, kind, next_step, plain
+from dotnn.gather import BATCHES, PLACES
 from dotnn.graph import Graph, Role, Type, multiply
+from dotnn.lineage import names_in
 from dotnn.operation import lookup, shape_text
-from dotnn.plan import UnknownBlock
-from dotnn.program import Figure, RawColumn, Total
+from dotnn.patterns import frozen, held
+from dotnn.plan import UnknownBlock, batches_of
+from dotnn.program import Figure, Total
 from dotnn.read.text import heading
 from dotnn.simplify import only
-from dotnn.spec import Argument, Call, Expression, Name, Objective, Part, Spec, Train
+from dotnn.spec import Argument, Call, Expression, Name, Objective, Parameter, Part, Spec, Train
 from dotnn.tape import Tape, Value
-from dotnn.totals import InParts, NotInPartsError, in_parts, require_apart
-from dotnn_grammar.problems import Problem, perhaps
-from dotnn_grammar.source import Span
+from dotnn.totals import InParts, each_by_itself, in_parts
+from dotnn.watchable import refuse_unwatchable
+from dotnn.weigh import BALANCED, NotAWeight, NothingToWeigh, above_nothing, balance, check, over_places, read_by
+from dotnn_grammar.problems import Note, Problem, perhaps
 
 TAKEN = ("loss", "error", "norm", "rate", "finite", "step", "key", "seed", "answer", "shares")
 """Names that the graphs have for other things."""
@@ -79,18 +83,6 @@ class NothingToAsk(Problem):
     data: str
 
 
-class OnlyAtOnce(Problem):
-    code = "B070"
-    title = "{what} cannot be measured batch by batch: {why}"
-    label = "this needs all rows at once"
-    help = (
-        "a figure is made of sums, means, greatest and least numbers over the rows, and of what is computed from "
-        "these: sum(guess and truth) / sum(truth)"
-    )
-    what: str
-    why: str
-
-
 @dataclass(frozen=True)
 class Measured:
     """A figure of one batch: a total and a count, or ``parts`` of which it is made when all batches are through."""
@@ -99,6 +91,8 @@ class Measured:
     count: Value
     role: Role
     parts: InParts | None = None
+    places: Value | None = None
+    """How many places the mean is of, where ``count`` is kept from being 0."""
 
     def write(self, tape: Tape, name: str) -> None:
         """Outputs `NAME.total` and `NAME.count`, or the parts `NAME.1`, `NAME.2`, …"""
@@ -118,6 +112,15 @@ class Phase:
     frame: Frame
     outputs: dict[str, Tensor] = field(default_factory=dict)
     """The net's results."""
+    weighing: list[str] = field(default_factory=list)
+    """Values that are weights of rows."""
+    judging: list[str] = field(default_factory=list)
+    """Values that are weighed, or not."""
+
+    def only_weights(self) -> set[str]:
+        """The columns that are read for weights of rows, and for nothing else."""
+        judged = [o.value for o in self.tape.outputs if o.role == "output"]
+        return read_by(self.tape, self.weighing) - read_by(self.tape, [*self.judging, *judged])
 
     @property
     def tape(self) -> Tape:
@@ -151,6 +154,8 @@ class Builder:
         self.library = Library(spec.definitions)
         self.cells: dict[str, Cell] = {}
         """The weights and states that training has, once `init` was built."""
+        self.measured: dict[str, Measured] = {}
+        """Loss, error and metrics, once `eval` was built."""
         self.parted: dict[str, Measured] = {}
         """The figures that are made of parts, once `eval` was built."""
         self.net = self._net()
@@ -176,6 +181,10 @@ class Builder:
         columns = Columns(machine, self.block, self.fit)
         frame = Frame(machine, USER, "", columns=columns)
         frame.dims[BATCH] = BATCH
+        if BALANCED not in self.library.user:
+            frame.names[BALANCED] = balance(columns)
+        if batches_of(frame, self.train) > 1:
+            machine.batches = BATCHES
         made = Phase(machine, columns, frame)
         if self.net is not None:
             self._apply(made, self.net)
@@ -186,9 +195,7 @@ class Builder:
         given: list[tuple[str | None, Any, Part]] = []
         for parameter in net.definition.inputs:
             if parameter.name not in phase.columns:
-                near = perhaps(parameter.name, phase.columns, f"its columns are: {', '.join(phase.columns)}")
-                data = self.block.data.name
-                raise InputWithoutColumn(span=parameter.span, name=parameter.name, data=data, near=near).error()
+                raise self._without_column(parameter, net).error()
             given.append((parameter.name, phase.columns[parameter.name], parameter))
         instance = phase.machine.instance(net.name, net.definition, USER)
         made = run(phase.frame, net, {}, instance, given, net.definition)
@@ -198,6 +205,19 @@ class Builder:
             if not isinstance(value, Tensor):
                 phase.machine.fail(NotThatKind, net.definition, USER, wanted="a tensor", found=kind(value))
             phase.outputs[name] = phase.frame.names[name] = value
+
+    def _without_column(self, parameter: Parameter, net: Known) -> InputWithoutColumn:
+        """An input that meets no column, with the column that meets no input where there is just one."""
+        data, columns = self.block.data, self.block.columns
+        read = {p.name for p in net.definition.inputs} | set(names_in(self.train))
+        read |= {name for column in data.columns for name in names_in(column.value) if name != column.name}
+        unread = [column for name, column in columns.items() if name not in read]
+        near, notes = perhaps(parameter.name, columns, f"its columns are: {', '.join(columns)}"), tuple[Note, ...]()
+        if len(unread) == 1:
+            near = f"the column `{unread[0].name}` is read by nothing: call both by one name, if this is what it is for"
+            notes = (Note(span=unread[0].span, text="this column meets no input"),)
+        name, where = parameter.name, parameter.span
+        return InputWithoutColumn(span=where, notes=notes, name=name, data=data.name, near=near)
 
     @_in_reach
     def init(self) -> Phase:
@@ -214,12 +234,15 @@ class Builder:
         figures = self._objectives(phase)
         for name, figure in figures.items():
             if figure.role == "metric":
-                figure.write(phase.tape, name)
+                if figure.parts is None or not figure.parts.gathers:  # what needs all rows is measured on whole splits
+                    figure.write(phase.tape, name)
             else:
                 phase.tape.output(name, figure.total / figure.count, figure.role)
+        if phase.machine.batches != "step":
+            phase.tape.output(PLACES, figures["loss"].places or figures["loss"].count, "output")
         for path, value in phase.machine.successors.items():
             phase.tape.output(f"{path}.next", value.value, "state")
-        self._learns(phase.tape.graph())
+        self._learns(held(phase.tape.graph(), frozen(self.train, phase.machine.weights)))
         return phase
 
     def _learns(self, graph: Graph) -> None:
@@ -237,7 +260,9 @@ class Builder:
         """Totals and counts of loss, error and metrics over the batch; the net's results."""
         phase = self.start("eval")
         figures = self._objectives(phase)
+        self.measured = figures
         self.parted = {name: figure for name, figure in figures.items() if figure.parts is not None}
+        refuse_unwatchable(self.train, {name: figure.parts for name, figure in self.parted.items()})
         for name, figure in figures.items():
             figure.write(phase.tape, name)
         for name, tensor in phase.outputs.items():
@@ -259,7 +284,7 @@ class Builder:
         if parts is None:
             return figure
         totals = tuple(Total(name=f"{figure.name}.{n}", fold=fold) for n, (fold, _) in enumerate(parts.totals, start=1))
-        return figure.model_copy(update={"totals": totals})
+        return figure.model_copy(update={"totals": totals, "dims": parts.figure.dims})
 
     @_in_reach
     def prediction(self) -> Phase:
@@ -333,7 +358,7 @@ class Builder:
             if metric.name in taken:
                 raise NameTaken(span=metric.span, name=metric.name, why=taken[metric.name]).error()
             taken[metric.name] = "a metric above has that name"
-            objective = Objective(span=metric.span, value=metric.value)
+            objective = Objective(span=metric.span, value=metric.value, weights=metric.weights)
             figures[metric.name] = self._measured(phase, objective, f"`{metric.name}`", "metric")
         return figures
 
@@ -343,45 +368,80 @@ class Builder:
         value = self._tensor(phase, objective.value)
         with computing(phase.frame, objective):
             made = real(tape, value)
-            if made.rank and made.dims[0] != BATCH:
+            phase.judging.append(made.value.name)
+            a_table = role == "metric" and made.rank > 0 and all(isinstance(d, int) for d in made.dims)
+            if made.rank and made.dims[0] != BATCH and not a_table:
                 dims = "[" + ", ".join(str(d) for d in made.dims) + "]"
                 phase.machine.fail(NotPerExample, objective.value, USER, what=what, dims=dims)
-            parts = self._parts(phase, objective, made.value, what, role)
+            ends = {tensor.value.name for tensor in phase.outputs.values()}
+            if objective.weights is not None:
+                made = self._by_place(phase, objective, made, ends, what)
+            parts = self._parts(phase, objective, made.value, ends, role)
             if parts is not None and parts.mean is not None:  # the mean over all places, as if it were given by place
                 made, parts = plain(parts.mean), None
+            if (made.rank == 0 and objective.where is None) or a_table:
+                rows = tape.size(BATCH)
+                return Measured(made.value.sum() * rows, rows, role, parts)
+            total, count, apart = made.value.sum(), tape.size(multiply(made.dims)), each_by_itself(made.value, ends)
+            one: Tensor | None = None
+            if objective.weights is not None:
+                one = self._weights(phase, objective.weights, made)
+                made = elementwise(tape, "mul", one, made)
+                total, count, apart = made.value.sum(), one.value.sum(), apart and each_by_itself(one.value, ends)
+            places = count
             if objective.where is not None:
                 kept = self._tensor(phase, objective.where)
+                phase.judging.append(kept.value.name)
                 if kept.value.dtype != "bool":
                     wanted, way = "yes or no for each place", "compare: error … where next != 0"
                     facts = {"wanted": wanted, "found": "a tensor of numbers", "way": way}
                     phase.machine.fail(NotThatKind, objective.where, USER, **facts)
-                zero, one = plain(tape.literal(0)), Tensor(tape.fill(1, made.value.type), made.labels)
+                zero, one = plain(tape.literal(0)), one or Tensor(tape.fill(1, made.value.type), made.labels)
                 # Chosen, not multiplied by 0: what is left out may be no number at all.
                 chosen, counted = (elementwise(tape, "select", kept, each, zero) for each in (made, one))
-                count = tape.add("maximum", counted.value.sum(), tape.literal(1)) if phase.machine.training else None
-                return Measured(chosen.value.sum(), count or counted.value.sum(), role)
-            if made.rank == 0:
-                rows = tape.size(BATCH)
-                return Measured(made.value * rows, rows, role, parts)
-            return Measured(made.value.sum(), tape.size(multiply(made.dims)), role)
+                total, count = chosen.value.sum(), counted.value.sum()
+                places = count
+                if objective.weights is None and phase.machine.training:
+                    count = tape.add("maximum", count, tape.literal(1))
+                apart = apart and each_by_itself(kept.value, ends)
+            if objective.weights is not None and phase.machine.training:
+                count = above_nothing(tape, count)
+            batchwise = phase.machine.phase == "init" or (phase.machine.training and role != "metric")
+            if apart or batchwise or role == "loss":
+                return Measured(total, count, role, places=places)
+            return Measured(total, count, role, in_parts(total / count, ends))
 
-    def _parts(self, phase: Phase, objective: Objective, value: Value, what: str, role: Role) -> InParts | None:
-        """The parts of one number for all rows. Refuses an error or a metric that has no such parts."""
-        if objective.where is not None or phase.machine.phase == "init":
+    def _by_place(self, phase: Phase, objective: Objective, made: Tensor, ends: set[str], what: str) -> Tensor:
+        """A figure with a number for each place, so that each can be weighed: of a mean, what it is the mean of."""
+        mean = None
+        if not made.rank and phase.machine.phase != "init":
+            parts = in_parts(made.value, ends)
+            mean = parts.mean if parts is not None else None
+        if mean is None and phase.machine.phase != "init" and made.dims[:1] != (BATCH,):
+            raise NothingToWeigh(span=objective.span, what=what).error()
+        return made if mean is None else plain(mean)
+
+    def _weights(self, phase: Phase, expression: Expression, made: Tensor) -> Tensor:
+        """A weight for each place. Notes which columns it reads."""
+        weight = self._tensor(phase, expression)
+        phase.weighing.append(weight.value.name)
+        phase.judging.append(made.value.name)
+        if made.dims[:1] != (BATCH,):  # the first values of weights are the same whatever is weighed
+            return Tensor(phase.tape.fill(1, made.value.type), made.labels)
+        why = check(phase.columns, weight.value) if phase.machine.phase == "train" else ""
+        if why:
+            raise NotAWeight(span=expression.span, why=why).error()
+        return over_places(phase.tape, weight, made)
+
+    def _parts(self, phase: Phase, objective: Objective, value: Value, ends: set[str], role: Role) -> InParts | None:
+        """The parts of what is one figure for all rows."""
+        if objective.where is not None or phase.machine.phase == "init" or BATCH in value.dims[:1]:
             return None
         if phase.machine.training and role != "metric":
             return None  # what is made small is the batch's own
-        ends = {tensor.value.name for tensor in phase.outputs.values()}
-        try:
-            if value.type.rank == 0:
-                return in_parts(value, ends)
-            if role != "loss":
-                require_apart(value, ends)
-        except NotInPartsError as error:
-            # A loss may be a matter of its batch; its figure is then the mean over the batches, by their rows.
-            if role != "loss":
-                phase.machine.fail(OnlyAtOnce, objective.value, USER, what=what, why=str(error))
-        return None
+        parts = in_parts(value, ends)
+        # A loss may be a matter of its batch; its figure is then the mean over the batches, by their rows.
+        return None if parts is not None and parts.gathers and role == "loss" else parts
 
     def _tensor(self, phase: Phase, expression: Expression) -> Tensor:
         value = evaluate(phase.frame, expression)
@@ -415,23 +475,3 @@ def scores_of(answer: Expression) -> Expression | None:
         case Call(function=Name(name="argmax"), arguments=(Argument(name=None, value=scores),)):
             return scores
     return None
-
-
-def labelled(graph: Graph, read_by_net: set[str]) -> Graph:
-    """The graph with its columns' roles told apart: `data` where the net reads them, else `label`."""
-    inputs = tuple(
-        fed.model_copy(update={"role": "label"}) if fed.role == "data" and fed.name not in read_by_net else fed
-        for fed in graph.inputs
-    )
-    return graph.model_copy(update={"inputs": inputs})
-
-
-def raw_columns(phases: Sequence[Phase], read_by_net: set[str]) -> tuple[dict[str, RawColumn], dict[str, Span]]:
-    """Everything that a host feeds, from all phases, and the line of the spec that it belongs to."""
-    raws: dict[str, RawColumn] = {}
-    spans: dict[str, Span] = {}
-    for phase in phases:
-        raws |= phase.columns.raws
-        spans |= phase.columns.spans
-    ordered = {n: raws[n].model_copy(update={"role": "data" if n in read_by_net else "label"}) for n in raws}
-    return ordered, spans

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
-from dotnn.data import SourceTable, find_classes, open_source
+from dotnn.data import Bad, Dataset, Form, SourceTable, check_sample, find_classes, load, open_source, sample_notes
 from dotnn.elaborate import types
 from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.evaluate import computing, evaluate
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import USER
 from dotnn.elaborate.machine import Machine
-from dotnn.elaborate.problems import NotThatKind, NotYet, UsesItself
-from dotnn.elaborate.values import Native, Tensor, kind, plain
-from dotnn.graph import Graph, Type, multiply
-from dotnn.operation import MisfitError
+from dotnn.elaborate.problems import Misfit, NotThatKind, NotYet, OutOfPlace, UsesItself
+from dotnn.elaborate.values import Native, Tensor, kind
+from dotnn.graph import Dtype, Graph, Type, multiply, names_in
+from dotnn.lineage import Lineage, lineage_of
+from dotnn.operation import shape_text
 from dotnn.program import RawColumn
+from dotnn.read.data import GENERATE
 from dotnn.simplify import only
-from dotnn.spec import Column, ColumnOf, Data
+from dotnn.spec import Column, ColumnOf, Data, Name, Spec
 from dotnn.write import write_type
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Span
@@ -26,11 +31,30 @@ from dotnn_grammar.source import Span
 BATCH = "b"
 """The name of the batch's size."""
 
+SAMPLE = 10_000
+"""Rows of a file that a check looks at for the classes of a column."""
+
+SIZES = {"bool": 2, "u8": 256}
+"""How many values the numbers of a form can have."""
+
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and spread of each number of a column."""
 
-Fit = Callable[[Graph], Statistics]
-"""Computes the output `x` of a graph over the training split, and gives its mean and spread over the rows."""
+
+class Fit(Protocol):
+    """What is fitted on the training split.
+
+    ``graph`` has the output `x`, computed row by row; ``name`` says whose it is.
+    """
+
+    def spread(self, name: str, graph: Graph) -> Statistics:
+        """Mean and spread of `x` over the rows."""
+
+    def counts(self, name: str, graph: Graph, classes: int) -> tuple[int, ...]:
+        """How many rows have each of the whole numbers 0 to classes - 1."""
+
+    def range(self, name: str, graph: Graph) -> tuple[float, float]:
+        """The least and the greatest number of `x`."""
 
 
 class NeedsBareColumn(Problem):
@@ -43,24 +67,102 @@ class NeedsBareColumn(Problem):
 
 
 class DataBlock:
-    """One `data` block: its table and what is known of it without reading all of it."""
+    """One `data` block: where its rows come from, and what is known of them without reading them all."""
 
-    def __init__(self, data: Data, folder: Path) -> None:
-        self.data = data
+    def __init__(self, data: Data, folder: Path, spec: Spec | None = None, params: Mapping[str, Any] = {}) -> None:
+        self.spec = spec
+        self.params = dict(params)
         self.folder = folder
-        self.table: SourceTable = open_source(data, folder)
-        self.columns = {column.name: column for column in data.columns}
+        self.lineage: Lineage = lineage_of(data, spec.data if spec else ())
+        self.data = self.lineage.data
+        self.columns = {column.name: column for column in self.data.columns}
+        self.generated = any(line.reader == GENERATE for line in self.data.sources)
+        self.classes_of: Mapping[str, tuple[str, ...]] = {}
+        """By column of the table: the classes that a net knows already, which holds whatever the rows hold."""
+        self.quick = False
+        """Whether classes are those of the first rows of a large table, for a check that reads no more."""
         self._classes: dict[tuple[str, Span], tuple[str, ...]] = {}
+        if not self.generated:
+            assert self.table is not None  # what is wrong with its first line is said first
+
+    @cached_property
+    def table(self) -> SourceTable:
+        return open_source(self.lineage.root, self.folder)
+
+    @property
+    def arrays(self) -> Mapping[str, Form]:
+        """Columns of the source that are arrays, and so may be named without the word `column`."""
+        return {} if self.generated else self.table.arrays
 
     def classes(self, name: str, span: Span) -> tuple[str, ...]:
         """The texts of an `as class` column, in order."""
+        if name in self.classes_of:
+            return self.classes_of[name]
         if (name, span) not in self._classes:
-            self._classes[name, span] = find_classes(self.data, name, span, self.folder)
+            most = SAMPLE if self.quick else None
+            self._classes[name, span] = find_classes(self.lineage.root, name, span, self.folder, most)
         return self._classes[name, span]
+
+    def drawn(self, name: str, number: int) -> RawColumn:
+        """What a host feeds for one wording of a generated column."""
+        found: RawColumn = self.generator.raw(name, number)
+        return found
+
+    @cached_property
+    def generator(self) -> Any:
+        from dotnn.generate import Generator
+
+        return Generator(self)
+
+    def load(self, raws: Mapping[str, RawColumn], spans: Mapping[str, Span]) -> Dataset:
+        """Every row of it. Raises ``ProblemError``."""
+        wanted = tuple(raws.values())
+        if self.generated:
+            return self.generator.load(wanted, spans)  # type: ignore[no-any-return]
+        root = self.lineage.root
+        by = root.split.stratify if root.split else None
+        is_read = by in raws and len(self.lineage.wordings.get(str(by), ())) == 1
+        return load(root, wanted, spans, self.folder, by if is_read else None)
+
+    def sample(self, raws: Mapping[str, RawColumn], spans: Mapping[str, Span]) -> tuple[str, ...]:
+        """Looks at its first rows; gives what is to be said of them. Raises ``ProblemError``."""
+        wanted = tuple(raws.values())
+        if self.generated:
+            self.generator.sample(wanted, spans)
+            return ()
+        bad = Bad()
+        return sample_notes(bad, check_sample(self.lineage.root, wanted, spans, self.folder, bad=bad))
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the line of one wording of a column sees: its own name is the wording before, every other the last one."""
+
+    columns: Columns
+    name: str
+    number: int
+
+    @property
+    def raw(self) -> Callable[[ColumnOf], Tensor] | None:
+        return self.columns.raw
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns or name in self.columns.block.arrays
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name in self.columns.block.arrays and (name == self.name or name not in self.columns):
+            return self.columns.array(name)
+        return self.columns.at(name, self.number - 1) if name == self.name else self.columns[name]
 
 
 class Columns:
     """The columns of a block as tensors of one graph, made when they are first asked for."""
+
+    drawing = False
+    """Whether rows are generated here."""
 
     def __init__(self, machine: Machine, block: DataBlock, fit: Fit) -> None:
         self.machine = machine
@@ -69,8 +171,10 @@ class Columns:
         self.raws: dict[str, RawColumn] = {}
         self.spans: dict[str, Span] = {}
         self.made: dict[str, Tensor] = {}
+        """By name; an older wording has a `'` for each that replaced it before the last."""
         self._raw: Callable[[ColumnOf], Tensor] | None = None
-        self._making: list[str] = []
+        self._making: list[tuple[str, int]] = []
+        self._fitted: dict[str, int] = {}
 
     @property
     def raw(self) -> Callable[[ColumnOf], Tensor] | None:
@@ -84,16 +188,53 @@ class Columns:
         return iter(self.block.columns)
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self.made:
-            self.made[name] = self._make(self.block.columns[name])
-        return self.made[name]
+        return self.at(name, len(self.block.lineage.wordings[name]) - 1)
 
-    def _make(self, column: Column) -> Tensor:
-        frame = Frame(self.machine, USER, "", columns=self, left=column.name, in_data=True)
+    def array(self, name: str) -> Tensor:
+        """An array of the source, which a column's line names as it is: `pixels / 255`."""
+        name_of, number = self._making[-1]
+        assert self._raw is not None
+        return self._raw(ColumnOf(span=self.block.lineage.wordings[name_of][number].span, first=name))
+
+    def at(self, name: str, number: int) -> Tensor:
+        """One wording of a column, counted from the oldest."""
+        wordings = self.block.lineage.wordings[name]
+        column = wordings[max(number, 0)]
+        if number < 0 or (name, number) in self._making:
+            self.machine.fail(UsesItself, column, USER, name=name)
+        key = name if number == len(wordings) - 1 else f"{name}@{number}"
+        if key not in self.made:
+            feeds = self.block.generated and not self.drawing and not self.block.lineage.fitted(name, number)
+            self.made[key] = self._feed(column, number) if feeds else self._make(column, number)
+        return self.made[key]
+
+    def _feed(self, column: Column, number: int) -> Tensor:
+        """A generated column: a host feeds it as it was drawn."""
+        raw = self.block.drawn(column.name, number)
+        self.raws[raw.name], self.spans[raw.name] = raw, column.span
+        with self.machine.tape.at(self.machine.place(column.span, USER, raw.name)):
+            value = self.machine.tape.input(raw.name, Type(dtype=raw.dtype, dims=(BATCH, *raw.dims)), "data")
+        labels = self.block.generator.labels(column.name, number)
+        return Tensor(value, (BATCH, *labels), raw.bound)
+
+    def frame(self, column: Column, number: int) -> Frame:
+        """Where the line of a wording is worked out. Each wording draws its own numbers."""
+        left = column.name + "'" * number
+        frame = Frame(self.machine, USER, "", columns=Sight(self, column.name, number), left=left, in_data=True)
         frame.dims[BATCH] = BATCH
-        if column.name in self._making:
-            self.machine.fail(UsesItself, column, USER, name=column.name)
         frame.names["standardise"] = Native("standardise", self._standardise)
+        frame.names["balanced"] = self.balanced
+        return frame
+
+    @property
+    def balanced(self) -> Native:
+        """`balanced(label)`: a weight for each row."""
+        from dotnn.weigh import balance
+
+        return balance(self)
+
+    def _make(self, column: Column, number: int) -> Tensor:
+        frame = self.frame(column, number)
         before = self._raw
         seen: list[ColumnOf] = []
 
@@ -103,35 +244,61 @@ class Columns:
 
         self._raw = raw
         drawn = dict(self.machine.uses)
-        self._making.append(column.name)
+        self._making.append((column.name, number))
         try:
-            made = evaluate(frame, column.value)
+            made = self._evaluated(frame, column)
         finally:
             self._raw = before
             self._making.pop()
-        if self.machine.uses != drawn:
+        if self.machine.uses != drawn and not self.drawing:
             way = "draw in a layer, under `when training`: the table stays as it is"
+            if self.block.generated:
+                way = "give the draw a line of its own, and compute with its name here"
             self.machine.fail(NotYet, column, USER, what="a column that is drawn at random", way=way)
         with computing(frame, column):
             if not isinstance(made, Tensor | int | float):
                 found = kind(made)
                 way = f"give it what it works on: {found}(columns a to b)" if isinstance(made, Native) else ""
                 self.machine.fail(NotThatKind, column.value, USER, wanted="a column", found=found, way=way)
-            if not isinstance(made, Tensor):
-                made = plain(tensor(self.machine.tape, made).value.expand((BATCH,)))
-            return self._formed(frame, column, made)
+            return self._formed(frame, column, self._of_rows(column, made))
+
+    def _evaluated(self, frame: Frame, column: Column) -> Any:
+        if column.indices is None and not column.binders:
+            return evaluate(frame, column.value)
+        if not self.block.generated:
+            way = "an equation makes columns of generated rows (`source generate N`); of a table, compute in the net"
+            self.machine.fail(NotYet, column, USER, what="a column of a table made by an equation", way=way)
+        from dotnn.generate import equation
+
+        return equation(frame, column, self)
+
+    def _of_rows(self, column: Column, made: Any) -> Tensor:
+        """What has no rows of its own is the same in every row."""
+        value = tensor(self.machine.tape, made)
+        if any(BATCH in names_in(dim) for dim in value.dims[1:]):
+            why = f"each row would meet every other one: this has the dims {shape_text(value.dims)}"
+            way = "give both sides as many dims for each row: normal(0, 1)[1, 8] beside a column of [1, 8]"
+            self.machine.fail(Misfit, column.value, USER, why=why, way=way)
+        if value.dims[:1] == (BATCH,):
+            return value
+        return Tensor(value.value.expand((BATCH, *value.dims)), (BATCH, *value.labels), value.bound)
 
     def _input(self, column: Column, written: ColumnOf, count: int) -> Tensor:
         """The graph's input for one mention of raw columns."""
+        if self.block.generated:
+            way = "the rows are generated, no table is read: draw it, as in `x = uniform(0, 1)`"
+            self.machine.fail(OutOfPlace, written, USER, what=f"`column {written.first}`", way=way)
         names = self.block.table.resolve(written)
         form = column.type
         word = form.word if form else None
-        bare = column.value is written or column.value == written
-        if word in ("class", "int") and not bare:
-            text = "class" if word == "class" else "int"
-            raise NeedsBareColumn(span=column.value.span, form=text, name=column.name).error()
-        name = column.name if count == 1 else f"{column.name}.{written.first}"
-        dims = () if written.last is None else (len(names),)
+        is_bare = column.value == written or (isinstance(column.value, Name) and column.value.name == written.first)
+        if word in ("class", "int") and not is_bare:
+            raise NeedsBareColumn(span=column.value.span, form=str(word), name=column.name).error()
+        name = column.name
+        if count > 1 or name in self.raws:
+            name = f"{column.name}.{written.first}"
+        given = self.block.table.forms.get(names[0], Form("text"))
+        dims = given.dims if written.last is None else (len(names),)
         classes = self.block.classes(names[0], written.span) if word == "class" else None
         bound = len(classes) if classes else None
         if form is not None and form.bound is not None:
@@ -139,39 +306,65 @@ class Columns:
             size = types.size_of(frame, form.bound, "the bound of a type")
             bound = size if isinstance(size, int) else None
         whole = word in ("class", "int")
-        self.raws[name] = RawColumn(
-            name=name, columns=names, dtype="i64" if whole else "f32", dims=dims, classes=classes, bound=bound
-        )
+        few = SIZES.get(str(word)) if is_bare else None
+        if few is not None:
+            bound = few if bound is None else min(bound, few)
+        # Pictures stay bytes until the graph has them: a quarter of the room, and of what a device is sent.
+        dtype: Dtype = "i64" if whole else "u8" if given.dims and given.dtype == "uint8" else "f32"
+        dtype = types.WORDS[str(word)] if few is not None else dtype
+        self.raws[name] = RawColumn(name=name, columns=names, dtype=dtype, dims=dims, classes=classes, bound=bound)
         self.spans[name] = column.span
         with self.machine.tape.at(self.machine.place(column.span, USER, name)):
-            value = self.machine.tape.input(name, Type(dtype="i64" if whole else "f32", dims=(BATCH, *dims)), "data")
-        return Tensor(value, (BATCH, *(None for _ in dims)), bound)
+            value = self.machine.tape.input(name, Type(dtype=dtype, dims=(BATCH, *dims)), "data")
+            value = value.cast("f32") if dtype == "u8" and few is None else value
+        return Tensor(value, (BATCH, *(None for _ in dims)), None if dtype == "bool" else bound)
 
     def _formed(self, frame: Frame, column: Column, made: Tensor) -> Tensor:
         """The column under the dims that `as [8, 8]` gives it."""
         form = column.type
+        if form is not None and form.word in SIZES and not self.drawing and made.value.dtype != types.WORDS[form.word]:
+            raise NeedsBareColumn(span=column.value.span, form=form.word, name=column.name).error()
         if form is None or form.dims is None:
             return made
         dims, labels = types.dims_of(frame, form)
-        if multiply(dims) != multiply(made.dims[1:]):
-            have, want = multiply(made.dims[1:]), multiply(dims)
-            raise MisfitError(f"`{column.name}` has {have} numbers a row, and {write_type(form)} holds {want}")
+        have, want = multiply(made.dims[1:]), multiply(dims)
+        if have != want:
+            why = f"`{column.name}` has {have} numbers a row, and {write_type(form)} holds {want}"
+            way = f"give it dims that hold {have}, or {want} numbers a row"
+            self.machine.fail(Misfit, column, USER, why=why, way=way)
         return Tensor(made.value.reshape((made.dims[0], *dims)), (made.labels[0], *labels), made.bound)
+
+    def fitting(self, word: str) -> str:
+        """Whose number is being fitted: `standardise:x#0`, the first in the column `x`."""
+        here = self._making[-1] if self._making else ("", 0)
+        path = f"{word}:{here[0]}" + "'" * here[1]
+        count = self._fitted[path] = self._fitted.get(path, -1) + 1
+        return f"{path}#{count}"
 
     def _standardise(self, x: Tensor) -> Tensor:
         """(x - mean) / spread, both of the training split, for each number of a row."""
         tape = self.machine.tape
         graph = only(tape.graph(), {"x": tensor(tape, x, "f32").value.name})
-        means, spreads = self.fit(graph)
+        means, spreads = self.fit.spread(self.fitting("standardise"), graph)
         dims = x.dims[1:]
         mean = tape.add("array", values=means, dims=dims, dtype="f32")
         spread = tape.add("array", values=tuple(s or 1.0 for s in spreads), dims=dims, dtype="f32")
         return Tensor((x.value.cast("f32") - mean) / spread, x.labels)
 
 
-def no_fit(graph: Graph) -> Statistics:
-    """Stands in for what is fitted on data where only types matter: mean 0, spread 1."""
-    dims = graph.types()[graph.output("x").value].dims[1:]
-    size = multiply(dims)
-    assert isinstance(size, int)
-    return (0.0,) * size, (1.0,) * size
+class NoFit:
+    """Stands in for what is fitted on data where only types matter: mean 0, spread 1, as many of each class."""
+
+    def spread(self, name: str, graph: Graph) -> Statistics:
+        size = multiply(graph.types()[graph.output("x").value].dims[1:])
+        assert isinstance(size, int)
+        return (0.0,) * size, (1.0,) * size
+
+    def counts(self, name: str, graph: Graph, classes: int) -> tuple[int, ...]:
+        return (1,) * classes
+
+    def range(self, name: str, graph: Graph) -> tuple[float, float]:
+        return 1.0, 1.0
+
+
+no_fit = NoFit()

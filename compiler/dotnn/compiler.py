@@ -7,17 +7,20 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotnn import __version__
-from dotnn.build import Builder, labelled, scores_of
+from dotnn import __version__, scaling
+from dotnn.build import Builder, scores_of
 from dotnn.columns import no_fit
 from dotnn.data import Dataset
 from dotnn.differentiate import differentiate
 from dotnn.fit import fitted_on
 from dotnn.graph import Graph
 from dotnn.job import Checked, Compiled, Job, Text
+from dotnn.patterns import frozen, held
 from dotnn.plan import answer_plan, block_name, choose, plan_of, steps_of
+from dotnn.precision import rounded
 from dotnn.program import PASSES, Pass, Program
 from dotnn.read.stored import stored_program
+from dotnn.roles import labelled, weights_in
 from dotnn.simplify import simplify
 from dotnn.spec import Spec, Train
 from dotnn.update import slots, update
@@ -31,30 +34,38 @@ def lower(builder: Builder, train: Train, steps: int, epoch: int, after: Pass = 
     """
     done = PASSES[: PASSES.index(after) + 1]
     training = builder.training()
-    step = training.tape.graph()
+    still = frozen(train, training.machine.weights)
+    narrow = train.precision or "f32"
+    step = held(training.tape.graph(), still)
     if "differentiate" in done:
-        step = differentiate(step)
+        scaled = narrow == "f16" and "precision" in done
+        step = differentiate(step, scaling.forth) if scaled else differentiate(step)
+    if "precision" in done:
+        step = rounded(step, narrow)
     if "update" in done:
         step = update(step, training.machine, train, steps, epoch)
 
     init = builder.init()
     if "update" in done:
-        slots(init.machine, train, init.machine.weights)
+        slots(init.machine, train, init.machine.weights, still)
     if any(fed.name == "key" for fed in step.inputs):
         init.machine.give_key()
 
-    predicting = builder.prediction()
+    predicting, evaluating = builder.prediction(), builder.evaluation()
     graphs = {
         "init": init.tape.graph(),
         "train": step,
-        "eval": builder.evaluation().tape.graph(),
+        "eval": evaluating.tape.graph(),
         "predict": predicting.tape.graph(),
         "order": builder.order(),
     }
     figures = builder.figures()
     if figures is not None:
         graphs["figures"] = figures
-    graphs = {name: labelled(graph, set(predicting.columns.raws)) for name, graph in graphs.items()}
+    if "precision" in done:
+        graphs |= {name: rounded(graphs[name], narrow) for name in ("eval", "predict")}
+    read, weights = set(predicting.columns.raws), weights_in((training, evaluating))
+    graphs = {name: held(labelled(graph, read, weights), still) for name, graph in graphs.items()}
     return {name: simplify(graph) for name, graph in graphs.items()} if "simplify" in done else graphs
 
 
@@ -81,6 +92,8 @@ def compiled(job: Job, after: Pass = "simplify") -> tuple[Program, Dataset]:
         plan=plan,
         parameters=parameters(graphs["train"]),
         params=job.params,
+        settings=dict(job.settings),
+        fold=job.fold,
         after=after,
         graphs=graphs,
     )
@@ -95,32 +108,43 @@ def parameters(graph: Graph) -> int:
 # ---- what the commands ask for
 
 
-def compile_file(path: Path, settings: Mapping[str, str] = {}, train: str | None = None) -> Compiled:
-    """One train block of a spec (`.nn`, or the JSON of a Spec), or a stored Program. Raises ``ProblemError``."""
+def compile_file(
+    path: Path, settings: Mapping[str, str] = {}, train: str | None = None, fold: int | None = None
+) -> Compiled:
+    """One train block of a spec (`.nn`, or the JSON of a Spec), or a stored Program. Raises ``ProblemError``.
+
+    fold: which fold of its rows is `val`, where they are dealt into folds.
+    """
     stored = stored_program(path, settings, train)
     if stored is not None:
         return Compiled(stored, None, {})
     text = Text.read(path)
     with text.placed():
-        job = Job.of(text, train, settings)
-        return Compiled(*compiled(job), text.sources, job.notes())
+        job = Job.of(text, train, settings, fold)
+        program, dataset = compiled(job)
+        return Compiled(program, dataset, text.sources, (*job.notes(), *dataset.notes()))
 
 
-def check_file(path: Path, settings: Mapping[str, str] = {}) -> Checked:
-    """Everything that can be seen without reading more of the data than its first rows. Raises ``ProblemError``."""
+def check_file(path: Path, settings: Mapping[str, str] = {}, train: str | None = None) -> Checked:
+    """Everything that can be seen without reading more of the data than its first rows. Raises ``ProblemError``.
+
+    train: the one block that is looked at; all of them, where it is left away.
+    """
     text = Text.read(path)
     lines: list[str] = []
     notes: dict[str, None] = {}
     with text.placed():
-        for block in text.spec.trains or (None,):
-            job = Job.of(text, block_name(block) if block else None, settings)
+        names: list[str | None] = [train] if train else [block_name(block) for block in text.spec.trains]
+        for name in names or [None]:
+            job = Job.of(text, name, settings)
+            job.block.quick = True
             draft = job.draft()
-            job.check_data(draft)
+            seen = job.check_data(draft)
             plan_of(job.spec, job.train, job.params, job.splits(), job.figures())
             answer_plan(job.train, draft.raws, False)
             count = parameters(lower(job.builder(no_fit), job.train, steps=1, epoch=1)["train"])
             lines.append(f"{job.name} learns {count:,} numbers from {job.train.data}")
-            notes |= dict.fromkeys(job.notes())
+            notes |= dict.fromkeys((*job.notes(), *seen))
     return Checked(tuple(lines), tuple(notes))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dotnn.graph import Graph
 from dotnn.operation import broadcast, lookup
@@ -12,10 +12,13 @@ GRADIENT = "gradient:"
 """Before the name of a weight: the output that is the loss's gradient by it."""
 
 
-def differentiate(graph: Graph) -> Graph:
-    """The graph with one more output for each learned weight: the gradient of its `loss`, under `gradient:NAME`."""
+def differentiate(graph: Graph, scaled: Callable[[Value], Value] = lambda loss: loss) -> Graph:
+    """The graph with one more output for each learned weight: the gradient of its `loss`, under `gradient:NAME`.
+
+    scaled: makes of the loss what is differentiated.
+    """
     tape = Tape.of(graph)
-    loss = tape.values[graph.output("loss").value]
+    loss = scaled(tape.values[graph.output("loss").value])
     learned = [tape.values[fed.name] for fed in graph.inputs if fed.learned]
     for weight, gradient in zip(learned, gradients(loss, learned), strict=True):
         tape.output(GRADIENT + weight.name, gradient, "output")

@@ -68,6 +68,8 @@ BUILT_IN = (
     Entry("backend", "training-info", "dotnn_training_info.plugin"),
     Entry("operation", EVERY, "dotnn.ops.plugin"),
     Entry("source", "table", "dotnn.data.source"),
+    Entry("source", "idx", "dotnn.data.source"),
+    Entry("source", "npz", "dotnn.data.source"),
     Entry("logger", "tensorboard", "dotnn.training.loggers"),
     Entry("command", EVERY, "dotnn.commands.plugin"),
     Entry("std", EVERY, "dotnn.elaborate.shelf"),

@@ -45,6 +45,25 @@ def multiply(dims: Iterable[Dim]) -> Dim:
     return "*".join(([str(number)] if number != 1 else []) + sorted(names))
 
 
+def divide(dim: Dim, by: Dim) -> Dim | None:
+    """The size that times ``by`` is ``dim``; None where there is none: ``divide("16*b", 8) == "2*b"``."""
+    number, names = _factors(dim)
+    divisor, others = _factors(by)
+    for name in others:
+        if name not in names:
+            return None
+        names.remove(name)
+    return multiply([number // divisor, *names]) if divisor and number % divisor == 0 else None
+
+
+def _factors(dim: Dim) -> tuple[int, list[str]]:
+    """A size as a number times names."""
+    if isinstance(dim, int):
+        return dim, []
+    parts = dim.split("*")
+    return math.prod(int(f) for f in parts if f.isdigit()), [f for f in parts if not f.isdigit()]
+
+
 def measure(dim: Dim, sizes: Mapping[str, int]) -> int:
     """The size as a number, its names looked up in ``sizes``."""
     if isinstance(dim, int):

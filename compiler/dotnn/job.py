@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dotnn.build import Builder, Phase, raw_columns
+from dotnn.build import Builder, Phase
 from dotnn.columns import DataBlock, Fit, no_fit
-from dotnn.data import Dataset, check_sample, load
+from dotnn.data import Dataset
 from dotnn.elaborate.library import standard_names, standard_text
+from dotnn.folds import folded
+from dotnn.overrides import settled
 from dotnn.plan import block_name, choose, figures_of, params_of
 from dotnn.program import Figure, Program, RawColumn
 from dotnn.read import read_file
 from dotnn.read.stored import OnlyAProgram, read_json
 from dotnn.read.whole import whole_text
+from dotnn.roles import raw_columns
 from dotnn.spec import Spec, Train
 from dotnn.write import write_spec
 from dotnn_grammar.problems import ProblemError
@@ -28,7 +31,7 @@ class Text:
     """A spec that was read: what it says, the texts that its problems point into, and the one text that it makes."""
 
     spec: Spec
-    sources: Mapping[str, Source]
+    sources: dict[str, Source]
     whole: str
     """The file, with what it uses of others."""
     folder: Path
@@ -70,15 +73,23 @@ class Job:
     train: Train
     params: dict[str, Any]
     block: DataBlock
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Of `--set`, beside the params."""
 
     @classmethod
-    def of(cls, text: Text, train: str | None, settings: Mapping[str, str]) -> Job:
-        """The block of that name, or the first; ``settings``: params by `--set`. Raises ``ProblemError``."""
-        spec = text.spec
-        params = params_of(spec, settings)
+    def of(cls, text: Text, train: str | None, settings: Mapping[str, str], fold: int | None = None) -> Job:
+        """The block of that name, or the first; ``settings``: of `--set`, by path; ``fold``: which one is `val`.
+
+        Raises ``ProblemError``.
+        """
+        by_hand = settled(text.spec, settings)
+        text.sources.update(by_hand.sources)
+        spec = folded(by_hand.spec, train, fold)
+        text = replace(text, spec=spec)
+        params = params_of(spec, by_hand.params)
         chosen = choose(spec.trains, train, "train block", None, spec.file)
         data = choose(spec.data, chosen.data, "data block", chosen, spec.file)
-        return cls(text, chosen, params, DataBlock(data, text.folder))
+        return cls(text, chosen, params, DataBlock(data, text.folder, spec, params), by_hand.settings)
 
     @property
     def name(self) -> str:
@@ -87,6 +98,12 @@ class Job:
     @property
     def spec(self) -> Spec:
         return self.text.spec
+
+    @property
+    def fold(self) -> int | None:
+        """Which fold is `val`, where the rows are dealt into folds."""
+        split = self.block.data.split
+        return split.fold if split is not None and split.folds is not None else None
 
     def builder(self, fit: Fit) -> Builder:
         return Builder(self.spec, self.train, self.block, self.params, fit)
@@ -100,13 +117,11 @@ class Job:
 
     def dataset(self, draft: Draft) -> Dataset:
         """All the data that is read. Raises ``ProblemError``."""
-        split = self.block.data.split
-        stratify = split.stratify if split and split.stratify in draft.raws else None
-        return load(self.block.data, tuple(draft.raws.values()), draft.spans, self.block.folder, stratify)
+        return self.block.load(draft.raws, draft.spans)
 
-    def check_data(self, draft: Draft) -> None:
-        """Reads the first rows. Raises ``ProblemError``."""
-        check_sample(self.block.data, tuple(draft.raws.values()), draft.spans, self.block.folder)
+    def check_data(self, draft: Draft) -> tuple[str, ...]:
+        """Reads the first rows; gives what is to be said of them. Raises ``ProblemError``."""
+        return self.block.sample(draft.raws, draft.spans)
 
     def splits(self) -> tuple[str, ...]:
         """The parts of the data, as its block names them."""
@@ -121,7 +136,7 @@ class Job:
     def notes(self) -> tuple[str, ...]:
         """What the author should know though nothing is wrong."""
         shadowed = self.builder(no_fit).library.shadowed()
-        return tuple(f"note: `{known.name}` is your own here, and not the standard library's" for known in shadowed)
+        return tuple(f"note: `{name}` is your own here, and not {whose}" for name, whose in shadowed)
 
 
 @dataclass(frozen=True)

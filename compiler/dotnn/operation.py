@@ -35,6 +35,7 @@ class Operation:
         None as a whole: no gradient passes this operation.
     cost: the inputs' types and the result's -> how many numbers are computed for one row of the batch, where that is
         not one for each number of the result.
+    narrows: with `precision bf16` or `f16` its operands are rounded to that type: it is a sum of many products.
     linear: with each of these inputs, the others held, the result changes linearly (the adjoint identity is checked).
     """
 
@@ -43,6 +44,7 @@ class Operation:
     gradient: Callable[..., Gradients] | None = None
     cost: Callable[..., int] | None = None
     linear: Container[int] = ()
+    narrows: bool = False
     doc: str = ""
 
     def __call__(self, *inputs: Value, **attributes: Any) -> Value:

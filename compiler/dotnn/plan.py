@@ -17,7 +17,7 @@ from dotnn.program import AnswerPlan, Figure, Patience, Plan, RawColumn, Reached
 from dotnn.read import read_text
 from dotnn.spec import Binary, Data, Expression, Keep, Member, Name, Part, Spec, Stop, Train
 from dotnn.tape import Tape
-from dotnn.write import write_expression
+from dotnn.write import write_objective
 from dotnn_grammar.problems import Problem, ProblemError, perhaps
 from dotnn_grammar.source import Source
 
@@ -94,8 +94,10 @@ class SameName(Problem):
     code = "B068"
     title = "two `train` blocks are called `{name}`"
     label = "the second of that name"
-    help = "a block has the name of its net, and its run is known by it: put one of the two into a file of its own"
+    help = "its run is known by that name: give one of the two a name of its own, `train {net} on {data} as NAME {{ … }}`"
     name: str
+    net: str
+    data: str
 
 
 Named = TypeVar("Named", Data, Train)
@@ -145,7 +147,8 @@ def choose(blocks: Sequence[Named], name: str | None, what: str, at: Part | None
     names = [block_name(block) for block in blocks]
     for number, block in enumerate(blocks):
         if what == "train block" and names[number] in names[:number]:
-            raise SameName(span=block.span, name=names[number]).error()
+            net, data = block.name or "NET", getattr(block, "data", "DATA")
+            raise SameName(span=block.span, name=names[number], net=net, data=data).error()
     if name is None:
         return blocks[0]
     if name not in names:
@@ -155,8 +158,8 @@ def choose(blocks: Sequence[Named], name: str | None, what: str, at: Part | None
 
 
 def block_name(block: Data | Train) -> str:
-    """The name by which a block is asked for: a train block's is its net's, else its data's."""
-    return block.name if isinstance(block, Data) else block.name or block.data
+    """The name by which a block is asked for: a train block's is its own, else its net's, else its data's."""
+    return block.name if isinstance(block, Data) else block.called or block.name or block.data
 
 
 # ---- the plan
@@ -173,7 +176,14 @@ def plan_of(spec: Spec, train: Train, params: dict[str, Any], splits: Sequence[s
         stop=() if train.stop is None else (_stop(frame, train.stop, splits, figures),),
         keep=None if train.keep is None else _keep(train.keep, splits, figures),
         start=None if train.start is None else train.start.run,
+        accumulate=batches_of(frame, train),
+        precision=train.precision or "f32",
     )
+
+
+def batches_of(frame: Frame, train: Train) -> int:
+    """How many batches make one update. Raises ``ProblemError``."""
+    return 1 if train.accumulate is None else _count(frame, train.accumulate, "the batches of an update")
 
 
 def steps_of(plan: Plan, rows: int) -> tuple[int, int]:
@@ -184,11 +194,11 @@ def steps_of(plan: Plan, rows: int) -> tuple[int, int]:
 
 def figures_of(train: Train) -> tuple[Figure, ...]:
     """What a run of this block measures."""
-    error = (Figure(name="error", role="error", text=write_expression(train.error.value)),) if train.error else ()
+    error = (Figure(name="error", role="error", text=write_objective(train.error)),) if train.error else ()
     return (
-        Figure(name="loss", role="loss", text=write_expression(train.loss.value)),
+        Figure(name="loss", role="loss", text=write_objective(train.loss)),
         *error,
-        *(Figure(name=m.name, role="metric", text=write_expression(m.value)) for m in train.metrics),
+        *(Figure(name=m.name, role="metric", text=write_objective(m)) for m in train.metrics),
     )
 
 

@@ -11,7 +11,7 @@ from dotnn.graph import Dtype, Graph
 FORMAT = 1
 LANGUAGE = 1
 
-Pass = Literal["build", "differentiate", "update", "simplify"]
+Pass = Literal["build", "differentiate", "precision", "update", "simplify"]
 PASSES: tuple[Pass, ...] = get_args(Pass)
 """What happens to the graphs, in order."""
 
@@ -23,7 +23,8 @@ class _Frozen(BaseModel):
 class RawColumn(_Frozen):
     """One input that a host feeds: raw columns of the table, side by side.
 
-    The array is ``dtype[rows, *dims]``; dims is () for one column, (n,) for a range of n columns.
+    The array is ``dtype[rows, *dims]``; dims is () for one column, (n,) for a range of n columns; a column of arrays
+    has their dims.
     """
 
     name: str
@@ -31,25 +32,29 @@ class RawColumn(_Frozen):
     columns: tuple[str, ...]
     """Of the table, in order."""
     dtype: Dtype
-    """`f32` for numbers, `i64` for whole numbers and classes."""
+    """`f32` for numbers, `i64` for whole numbers and classes, `u8` for arrays of bytes."""
     dims: tuple[int, ...] = ()
     classes: tuple[str, ...] | None = None
     """For `as class`: the texts, by index (sorted; those of the training split)."""
     bound: int | None = None
     """For `as int < bound`: values are 0 up to but without it; another is a located error."""
-    role: Literal["data", "label"] = "data"
-    """`data` where the net reads it, `label` where only loss, error and metrics do."""
+    role: Literal["data", "label", "weight"] = "data"
+    """`data` where the net reads it, `label` where only loss, error and metrics do, `weight` of a row in these."""
+
+
+Fold = Literal["sum", "max", "min", "rows"]
+"""How what two batches give becomes one: added, the greater, the lesser, or one after the other along the first dim."""
 
 
 class Total(_Frozen):
     """What eval.onnx gives for a batch under this name, and how that of all batches becomes one."""
 
     name: str
-    fold: Literal["sum", "max", "min"]
+    fold: Fold
 
 
 class Figure(_Frozen):
-    """A number that a run reports: the loss, the error, a metric.
+    """What a run reports: the loss, the error, a metric, which may be a table of numbers.
 
     In eval.onnx `NAME.total` over `NAME.count`; where it is no such mean, totals of its own, from which figures.onnx
     makes it.
@@ -60,6 +65,8 @@ class Figure(_Frozen):
     text: str
     """As the spec writes it."""
     totals: tuple[Total, ...] = ()
+    dims: tuple[int, ...] = ()
+    """Of a metric that is more than one number: a list, a table."""
 
 
 class Watch(_Frozen):
@@ -103,6 +110,10 @@ class Plan(_Frozen):
     seed: int = 0
     stop: tuple[Patience | Reached, ...] = ()
     keep: Watch | None = None
+    accumulate: int = 1
+    """How many batches make one update."""
+    precision: Literal["f32", "bf16", "f16"] = "f32"
+    """In which the operands of products are rounded."""
     start: str | None = None
     """The folder of the run, seen from the spec's, with whose weights training begins where they fit."""
 
@@ -134,6 +145,10 @@ class Program(_Frozen):
     """How many learned numbers."""
     params: dict[str, bool | int | float | str] = {}
     """The params of the spec, with the values that this program was compiled for."""
+    fold: int | None = None
+    """Which fold of the rows is `val`, from 1, where they are dealt into folds."""
+    settings: dict[str, str] = {}
+    """Lines of the spec that were set otherwise by `--set`, by their path."""
     after: Pass = "simplify"
     """The last pass that the graphs went through."""
     graphs: dict[str, Graph]

@@ -126,9 +126,14 @@ def draws(*names: str, smooth: bool = True) -> Callable[[Written], Written]:
 # ---- elementwise
 
 
-@draws("neg", "exp", "sin", "cos", "tanh", "sigmoid", "abs", "sign", "floor")
+@draws("neg", "exp", "sin", "cos", "tanh", "sigmoid", "abs", "sign", "floor", "round", "erf")
 def _reals(draw: Draw, op: Operation) -> Value:
     return op(draw.real(draw.dims()))
+
+
+@draws("round", smooth=False)
+def _halves(draw: Draw, op: Operation) -> Value:
+    return op(draw.integer(draw.dims(), -5, 5).cast("f32") * 0.5)
 
 
 @draws("stop", smooth=False)
@@ -233,6 +238,11 @@ def _truths_to_numbers(draw: Draw, op: Operation) -> Value:
     return op(draw.truth(draw.dims()), dtype=draw.among(("f32", "i64")))
 
 
+@draws("narrow")
+def _reals_rounded(draw: Draw, op: Operation) -> Value:
+    return op(draw.real(draw.dims()), dtype=draw.among(("bf16", "f16")))
+
+
 # ---- folding
 
 
@@ -269,6 +279,24 @@ def _greatest_of_reals(draw: Draw, op: Operation) -> Value:
 def _greatest_of_equals(draw: Draw, op: Operation) -> Value:
     dims = draw.dims(1)
     return op(draw.integer(dims, -1, 1).cast("f32"), axis=draw.whole(0, len(dims) - 1))
+
+
+@draws("variance")
+def _spread(draw: Draw, op: Operation) -> Value:
+    dims = draw.dims(1)
+    return op(draw.real(dims), axes=_axes(draw, dims), keep=draw.chance())
+
+
+@draws("cumulate")
+def _added_up(draw: Draw, op: Operation) -> Value:
+    dims = draw.dims(1)
+    return op(draw.real(dims), axis=draw.whole(0, len(dims) - 1), back=draw.chance())
+
+
+@draws("cumulate")
+def _whole_numbers_added_up(draw: Draw, op: Operation) -> Value:
+    dims, dtype = draw.dims(1), draw.among(_WHOLE)
+    return op(draw.integer(dims, -3, 3, dtype), axis=draw.whole(0, len(dims) - 1), back=draw.chance())
 
 
 # ---- matrix products
@@ -379,6 +407,38 @@ def _one_in_each_row(draw: Draw, op: Operation) -> Value:
     return op(draw.real(rows), draw.integer(rows, 0, width - 1), size=width)
 
 
+def _sorted(draw: Draw, op: Operation, x: Value) -> Value:
+    axis = draw.whole(0, x.type.rank - 1)
+    here = x.dims[axis]
+    size = draw.whole(1, here) if isinstance(here, int) else here
+    return op(x, axis=axis, size=size, falling=draw.chance())
+
+
+@draws("argsort")
+def _order_of_reals(draw: Draw, op: Operation) -> Value:
+    return _sorted(draw, op, draw.real(draw.dims(1)))
+
+
+@draws("argsort", smooth=False)
+def _order_of_equals(draw: Draw, op: Operation) -> Value:
+    whole = draw.integer(draw.dims(1), -1, 1, draw.among(_WHOLE))
+    return _sorted(draw, op, whole if draw.chance() else whole.cast("f32"))
+
+
+@draws("take")
+def _several_of_each_row(draw: Draw, op: Operation) -> Value:
+    dims, axis, here = _fixed_axis(draw)
+    index = draw.integer((*dims[:axis], draw.size(), *dims[axis + 1 :]), 0, here - 1)
+    return op(draw.real(dims), index, axis=axis)
+
+
+@draws("put")
+def _several_in_each_row(draw: Draw, op: Operation) -> Value:
+    dims, axis, _ = _fixed_axis(draw)
+    size = draw.size()
+    return op(draw.real(dims), draw.integer(dims, 0, size - 1), axis=axis, size=size)
+
+
 # ---- along the last dim
 
 
@@ -441,6 +501,13 @@ def _uniform(draw: Draw, op: Operation) -> Value:
     key, step = _key(draw), draw.feed(np.asarray(draw.among((0, 1, 2**20))), "i64", ())
     draw.real(("b",))
     return op(key, step, dims=draw.dims(), use=draw.among(("net.a", "net.b")), bits=draw.among((16, 24)))
+
+
+@draws("random")
+def _by_row(draw: Draw, op: Operation) -> Value:
+    key, rows = _key(draw), [draw.among((0, 1, 2**20, 2**31)) for _ in range(draw.sizes["b"])]
+    step = draw.feed(np.asarray(rows, np.int64), "i64", ("b",))
+    return op(key, step, dims=("b", *draw.dims(most=3, named=False)), use="net.a", bits=draw.among((16, 24)))
 
 
 @draws("shuffle")

@@ -134,7 +134,32 @@ def _add(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value |
     minus = view.of(b, "neg")
     if minus:
         return view.apply("sub", [a, view.input(minus)], {})
-    return _literals(view, "add", a, b)
+    beside = _beside(view, a, b)
+    return _literals(view, "add", a, b) if beside is None else beside
+
+
+def _beside(view: View, a: Value, b: Value) -> Value | None:
+    """Two tensors between zeros, each where the other is 0: one after the other. So a cut's gradient is joined again."""
+    low, high = view.of(a, "pad"), view.of(b, "pad")
+    if low is None or high is None or a.dims != b.dims or low.attributes["axis"] != high.attributes["axis"]:
+        return None
+    if _before(high) < _before(low):
+        low, high = high, low
+    axis = low.attributes["axis"]
+    first, second = view.input(low), view.input(high)
+    assert isinstance(axis, int)
+    here = first.dims[axis]
+    if not isinstance(here, int) or _before(low) + here != _before(high):
+        return None
+    joined = view.apply("concat", [first, second], {"axis": axis})
+    zeros = {"after": high.attributes["after"], "axis": axis, "before": low.attributes["before"]}
+    return view.apply("pad", [joined], zeros)
+
+
+def _before(node: Node) -> int:
+    found = node.attributes["before"]
+    assert isinstance(found, int)
+    return found
 
 
 def _sub(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value | None:
@@ -291,6 +316,24 @@ def _transpose(view: View, inputs: list[Value], attributes: Mapping[str, Attribu
     return view.apply("transpose", [view.input(before)], {"order": tuple(first[int(i)] for i in order)})
 
 
+def _pad(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
+    return inputs[0] if attributes["before"] == attributes["after"] == 0 else None
+
+
+def _concat(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
+    """What was joined along this dim before is joined at once."""
+    if len(inputs) == 1:
+        return inputs[0]
+    parts = [(value, view.of(value, "concat")) for value in inputs]
+    if not any(made and made.attributes == attributes for _, made in parts):
+        return None
+    flat: list[Value] = []
+    for value, made in parts:
+        inner = made is not None and made.attributes == attributes
+        flat += [view.tape.values[name] for name in made.inputs] if made is not None and inner else [value]
+    return view.apply("concat", flat, attributes)
+
+
 def _cast(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:
     return inputs[0] if inputs[0].dtype == attributes["dtype"] else None
 
@@ -332,6 +375,8 @@ RULES: dict[str, Rule] = {
     "reshape": _reshape,
     "expand": _expand,
     "transpose": _transpose,
+    "pad": _pad,
+    "concat": _concat,
     "cast": _cast,
     "sum": _sum,
 }

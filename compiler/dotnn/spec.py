@@ -355,19 +355,25 @@ class Definition(Part):
 
 
 class SourceLine(Part):
-    """`source table "a.csv", "b.csv"`; ``role`` is `source` or `test`."""
+    """`source table "a.csv", "b.csv"`; ``role`` is `source` or `test`. `source generate N` has a ``count``."""
 
     role: Literal["source", "test"]
     reader: str
     files: tuple[str, ...]
+    count: Expression | None = None
 
 
 class Column(Part):
-    """`image = columns p0 to p63 / 16 as [8, 8]`, `label = column digit as int < 10`, `kind = column name as class`."""
+    """`image = columns p0 to p63 / 16 as [8, 8]`, `label = column digit as int < 10`, `kind = column name as class`.
+
+    With ``indices`` an equation: `spot[y, x] = … for y in 0..32, x in 0..32`.
+    """
 
     name: str
     value: Expression
     type: TypeText | None = None
+    indices: tuple[str, ...] | None = None
+    binders: tuple[Binder, ...] = ()
 
 
 class Share(Part):
@@ -376,19 +382,30 @@ class Share(Part):
 
 
 class Split(Part):
-    """`split train 70%, val 15%, test 15% stratify label`."""
+    """`split train 70%, val 15%, test 15% stratify label`.
+
+    With ``folds`` (`split folds 5, test 20%`) all rows but those of `test` are dealt into that many equal parts; the one
+    that ``fold`` numbers, from 1, is `val`, the others are `train`.
+    """
 
     shares: tuple[Share, ...]
     stratify: str | None = None
     in_order: bool = False
+    folds: int | None = None
+    fold: int = 1
 
 
 class Data(Part):
+    """A block of rows. With ``base``, that block with some of its columns replaced: `data b = a where { … }`."""
+
     name: str
+    base: str | None = None
     sources: tuple[SourceLine, ...]
     columns: tuple[Column, ...]
     split: Split | None = None
     seed: int = 0
+    bad_rows: Literal["error", "skip"] = "error"
+    """`on bad row skip`: what does not fit is left out, and counted."""
     doc: str = ""
 
 
@@ -397,13 +414,15 @@ class Metric(Part):
 
     name: str
     value: Expression
+    weights: Expression | None = None
 
 
 class Objective(Part):
-    """`loss …` or `error … where …`."""
+    """`loss … weighted by …` or `error … where …`."""
 
     value: Expression
     where: Expression | None = None
+    weights: Expression | None = None
 
 
 class Answer(Part):
@@ -441,11 +460,25 @@ class Decay(Part):
     pattern: str
 
 
+class Rate(Part):
+    """`rate 0.1 for encoder.*`: the weights whose path matches take steps a tenth as long."""
+
+    factor: Expression
+    pattern: str
+
+
+class Freeze(Part):
+    """`freeze encoder.*`: the weights whose path matches stay as they are."""
+
+    pattern: str
+
+
 class Train(Part):
-    """A train block. ``name`` is the net's, or None for `train on data`."""
+    """A train block. ``name`` is the net's, or None for `train on data`; ``called`` its own: `train N on d as slow`."""
 
     name: str | None
     data: str
+    called: str | None = None
     assigns: tuple[Assign, ...] = ()
     loss: Objective
     error: Objective | None = None
@@ -461,6 +494,10 @@ class Train(Part):
     start: Start | None = None
     clip: Expression | None = None
     decays: tuple[Decay, ...] = ()
+    rates: tuple[Rate, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+    accumulate: Expression | None = None
+    precision: Literal["f32", "bf16", "f16"] | None = None
     doc: str = ""
 
 

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from dotnn.ops.random import ROUNDS_KEY, use_of
 
 Words = npt.NDArray[np.uint64]
+Steps = int | npt.NDArray[np.int64]
+"""One step, or i64[n]: one for each row."""
 
 _HALF = np.uint64(32)
 _MODULUS = 1 << 64
@@ -47,23 +49,30 @@ def derive_key(seed: int) -> int:
     return (high << 32 | low) | 1
 
 
-def _counters(step: int, count: int) -> Words:
-    counters: Words = np.arange(count, dtype=np.uint64) + np.array([_word(step << 32)])
+def _counters(step: Steps, count: int) -> Words:
+    """u64[count], or u64[n, count] where there are n steps."""
+    first = np.asarray(step, np.int64).astype(np.uint64)[..., None] << _HALF
+    counters: Words = np.arange(count, dtype=np.uint64) + first
     return counters
 
 
-def uniform24(key: int, step: int, dims: tuple[int, ...], use: str) -> npt.NDArray[np.float32]:
-    """f32 of shape ``dims`` in [0, 1): multiples of 2^-24."""
-    count = int(np.prod(dims, dtype=np.int64))
-    bits = squares(_counters(step, count), key + use_of(use)) >> np.uint64(8)
+def _each(step: Steps, dims: tuple[int, ...]) -> int:
+    """How many numbers are drawn for one step."""
+    return int(np.prod(dims[np.ndim(step) :], dtype=np.int64))
+
+
+def uniform24(key: int, step: Steps, dims: tuple[int, ...], use: str) -> npt.NDArray[np.float32]:
+    """f32 of shape ``dims`` in [0, 1): multiples of 2^-24. With n steps the first of ``dims`` is n."""
+    bits = squares(_counters(step, _each(step, dims)), key + use_of(use)) >> np.uint64(8)
     return (bits.astype(np.float32) * np.float32(2.0**-24)).reshape(dims)
 
 
-def uniform16(key: int, step: int, dims: tuple[int, ...], use: str) -> npt.NDArray[np.float32]:
+def uniform16(key: int, step: Steps, dims: tuple[int, ...], use: str) -> npt.NDArray[np.float32]:
     """f32 of shape ``dims`` in [0, 1): multiples of 2^-16, two out of each word, the upper half first."""
-    count = int(np.prod(dims, dtype=np.int64))
+    count = _each(step, dims)
     words = squares(_counters(step, (count + 1) // 2), key + use_of(use))
-    halves = np.stack([words >> np.uint64(16), words & np.uint64(0xFFFF)], axis=1).reshape(-1)[:count]
+    both = np.stack([words >> np.uint64(16), words & np.uint64(0xFFFF)], axis=-1)
+    halves = both.reshape(*words.shape[:-1], -1)[..., :count]
     return (halves.astype(np.float32) * np.float32(2.0**-16)).reshape(dims)
 
 

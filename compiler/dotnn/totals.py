@@ -3,32 +3,28 @@
     recall = sum(guess and truth) / sum(truth)
 
 The two sums are what a batch gives; those of all batches are added up, and divided once at the end. What depends on the
-rows of a batch must pass one of these folds on its way to the figure: a sum, a mean (a sum and a count), a product of
-matrices along the rows, the greatest, the least.
+rows of a batch passes one of these folds on its way to the figure: a sum, a mean (a sum and a count), a product of
+matrices along the rows, the greatest, the least. A total may have dims of its own: one sum for each class.
+
+Where a figure looks at the rows in another way (it sorts them, it compares each with a mean of all), the rows
+themselves are what a batch gives: the host puts those of all batches one after another, and the formula begins there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from dotnn.columns import BATCH
-from dotnn.graph import FLOATS, Dtype, Node, Role, Type, multiply, names_in
+from dotnn.graph import FLOATS, Dim, Dtype, Node, Role, multiply, names_in
+from dotnn.program import Fold
+from dotnn.rows import depending, own_rows, wide
 from dotnn.tape import Tape, Value
-
-Fold = Literal["sum", "max", "min"]
 
 ARITHMETIC = ("add", "sub", "mul", "div", "pow", "neg", "abs", "sqrt", "select", "maximum", "minimum", "literal")
 WIDENED = frozenset((*ARITHMETIC, "reshape", "expand", "transpose", "cast", "sum", "mean"))
 """Operations before a total that are computed in double precision too: sums of squares cancel."""
-
-LAST = frozenset(("softmax", "log_softmax", "logsumexp", "normalise"))
-"""Operations along the last dim."""
-
-
-class NotInPartsError(ValueError):
-    """The figure cannot be had from totals of batches; the text says why, in the user's words."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class InParts:
     """A figure as totals of a batch, and as what becomes of them."""
 
     totals: tuple[tuple[Fold, Value], ...]
-    """f64, on the tape of the figure: how those of two batches become one, and that of this batch."""
+    """How those of two batches become one, and that of this batch. In f64, rows as they are."""
     figure: Value
     folds: dict[str, tuple[int, ...]]
     """For each value that is a fold: which totals it is made of."""
@@ -48,6 +44,11 @@ class InParts:
         folded = node is not None and node.op == "mean" and self.figure.name in self.folds
         return self.figure.tape.values[node.inputs[0]] if node and folded and not self.figure.type.rank else None
 
+    @property
+    def gathers(self) -> bool:
+        """Whether all rows must be there at once."""
+        return any(fold == "rows" for fold, _ in self.totals)
+
     def write(self, tape: Tape, name: str, role: Role) -> None:
         """The formula, on a tape of its own, in double precision: inputs `NAME.1`, `NAME.2`, …, output `NAME`."""
         fed = [
@@ -57,12 +58,12 @@ class InParts:
 
 
 def in_parts(figure: Value, ends: Collection[str]) -> InParts | None:
-    """The parts of a single number; None where it does not depend on the rows at all.
+    """The parts of a figure that is one for all rows; None for a single number that does not depend on them at all.
 
-    ends: names of values (the net's results) that are taken as one thing a row. Raises ``NotInPartsError``.
+    ends: names of values (the net's results) that are taken as one thing a row.
     """
     rows = _Rows(figure.tape, ends)
-    if figure.name not in rows.depending:
+    if figure.name not in rows.depending and not figure.type.rank:
         return None
     found: dict[str, tuple[int, ...]] = {}
     totals: dict[tuple[Fold, str], int] = {}
@@ -75,33 +76,35 @@ def in_parts(figure: Value, ends: Collection[str]) -> InParts | None:
         return number
 
     waiting, seen = [figure], {figure.name}
+    counted = False
     while waiting:
         value = waiting.pop()
         node = rows.nodes.get(value.name)
-        if value.name not in rows.depending and not _known_now(rows, value):
+        if value.name not in rows.depending and (value is figure or not _known_now(rows, value)):
             found[value.name] = (total("max", value.cast("f64")),)  # the same in each batch
             continue
-        assert node is not None
-        folds = rows.folds(node)
+        folds = rows.folds(node) if node is not None else None
         if folds is not None:
-            for name in node.inputs:
-                rows.require_apart(name)
             found[value.name] = tuple(total(fold, each) for fold, each in folds)
             continue
+        if rows.own.get(value.name) == 0 and value.dims[0] == BATCH:
+            kept = value.cast("f32") if value.dtype in ("f16", "bf16") else value
+            found[value.name] = (total("rows", kept),)
+            continue
+        assert node is not None  # what is fed has a row of its own for each row
+        counted = counted or wide(node.type) or node.op == "size"
         fresh = [name for name in dict.fromkeys(node.inputs) if name not in seen]
         seen.update(fresh)
         waiting.extend(figure.tape.values[name] for name in reversed(fresh))
+    if counted and not any(fold == "rows" for fold, _ in values):
+        total("rows", rows.any())  # who counts the rows must see some
     return InParts(tuple(values), figure, found)
 
 
-def require_apart(value: Value, ends: Collection[str]) -> None:
-    """Raises ``NotInPartsError`` where one row's number depends on the other rows of its batch."""
-    _Rows(value.tape, ends).require_apart(value.name)
-
-
-def _wide(type: Type) -> bool:
-    """Whether it has the rows of the batch among its dims."""
-    return any(BATCH in names_in(dim) for dim in type.dims)
+def each_by_itself(value: Value, ends: Collection[str]) -> bool:
+    """Whether one row's numbers do not depend on the other rows of its batch."""
+    rows = _Rows(value.tape, ends)
+    return value.name not in rows.depending or value.name in rows.own
 
 
 class _Rows:
@@ -111,32 +114,23 @@ class _Rows:
         self.tape = tape
         self.ends = ends
         self.nodes = {node.name: node for node in tape.nodes}
-        self.depending = {fed.name for fed in tape.inputs if _wide(fed.type)}
-        for node in tape.nodes:
-            sized = node.op == "size" and BATCH in names_in(self._dim(node))
-            if sized or _wide(node.type) or not self.depending.isdisjoint(node.inputs):
-                self.depending.add(node.name)
+        self.depending = depending(tape)
+        self.own = own_rows(tape, ends, self.depending)
         self._widened: dict[str, Value] = {}
 
-    @staticmethod
-    def _dim(node: Node) -> int | str:
-        dim = node.attributes["dim"]
-        assert isinstance(dim, int | str)
-        return dim
-
-    def type(self, name: str) -> Type:
-        return self.tape.values[name].type
+    def any(self) -> Value:
+        """Something that each row has."""
+        return next(self.tape.values[fed.name] for fed in self.tape.inputs if self.own.get(fed.name) == 0)
 
     def folds(self, node: Node) -> list[tuple[Fold, Value]] | None:
-        """The totals that a fold over the rows is made of; None for what is computed from totals."""
+        """The totals that a fold over the rows is made of; None for what is none."""
         if node.op == "size":
-            if names_in(self._dim(node)).count(BATCH) != 1:
-                raise NotInPartsError("the number of pairs of rows is no total")
-            return [("sum", self.tape.size(self._dim(node), "f64"))]
-        wide = [name for name in node.inputs if _wide(self.type(name))]
-        if not wide:
+            dim: Any = node.attributes["dim"]
+            return [("sum", self.tape.size(dim, "f64"))] if names_in(dim).count(BATCH) == 1 else None
+        changing = [name for name in node.inputs if name in self.depending]
+        if wide(node.type) or not changing or any(name not in self.own for name in changing):
             return None
-        x = self.tape.values[wide[0]]
+        x = self.tape.values[changing[0]]
         match node.op:
             case "sum" | "mean":
                 axes: Any = node.attributes["axes"]
@@ -149,33 +143,10 @@ class _Rows:
                 return [("max", self.tape.values[node.name].cast("f64"))]
             case "min":
                 return [("min", self.tape.values[node.name].cast("f64"))]
-            case "matmul":
-                return [("sum", self.tape.values[node.name].cast("f64"))]
-        raise NotInPartsError(f"`{node.op}` over the rows cannot be put together from batches")
-
-    def require_apart(self, name: str) -> None:
-        """Each row's number is its own."""
-        waiting, seen = [name], {name}
-        while waiting:
-            value = waiting.pop()
-            node = self.nodes.get(value)
-            if node is None or value in self.ends or value not in self.depending:
-                continue
-            self._check(node)
-            fresh = [each for each in node.inputs if each not in seen]
-            seen.update(fresh)
-            waiting.extend(fresh)
-
-    def _check(self, node: Node) -> None:
-        if sum(names_in(dim).count(BATCH) for dim in node.type.dims) > 1:
-            raise NotInPartsError("it compares the rows in pairs")
-        if any(n in self.depending and not _wide(self.type(n)) for n in node.inputs):
-            raise NotInPartsError("a row is measured by a figure of all rows, known only after the last one")
-        first = self.type(node.inputs[0]) if node.inputs else None
-        along = node.op in LAST and first is not None and BATCH in names_in(first.dims[-1])
-        moved = node.op == "gather" and first is not None and _wide(first)
-        if along or moved or (node.op == "iota" and _wide(node.type)):
-            raise NotInPartsError(f"`{node.op}` along the rows looks at more than one of them")
+            case "matmul" if len(changing) == len(node.inputs):
+                left, right = (self.tape.values[name] for name in node.inputs)
+                return [("sum", (self.widened(left) @ self.widened(right)).cast("f64"))]
+        return None
 
     def widened(self, value: Value) -> Value:
         """The same in double precision, from as far back as arithmetic alone leads."""
@@ -226,7 +197,15 @@ class _Formula:
             return (total / count[0] if count else total).cast(dtype)
         node = self.parts.figure.tape.node(value)
         assert node is not None  # what is fed is no part of a formula
+        if node.op == "size":
+            return self.tape.size(_dim_of(node), dtype)
         inputs = [self.of(self.parts.figure.tape.values[name]) for name in node.inputs]
         if node.op == "cast":
             return inputs[0].cast(dtype)
         return self.tape.add(node.op, *inputs, **_double(node))
+
+
+def _dim_of(node: Node) -> Dim:
+    dim = node.attributes["dim"]
+    assert isinstance(dim, int | str)
+    return dim

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from dotnn import gather, scaling
 from dotnn.differentiate import GRADIENT
 from dotnn.elaborate.arguments import Given
 from dotnn.elaborate.arithmetic import tensor
-from dotnn.elaborate.calls import bind, by_name, final_names
+from dotnn.elaborate.calls import bind, final_names
 from dotnn.elaborate.evaluate import computing, evaluate
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import USER
 from dotnn.elaborate.machine import Machine
-from dotnn.elaborate.problems import NotKnownNow, NotThatKind
-from dotnn.elaborate.values import Bound, Instance, Known, Phase, Scheduled, Sequence, Tensor, kind, plain
+from dotnn.elaborate.problems import NotThatKind
+from dotnn.elaborate.values import Bound, Instance, Known, Scheduled, Tensor, kind, plain
 from dotnn.graph import Graph
 from dotnn.operation import shape_text
+from dotnn.patterns import last_of
+from dotnn.plan import batches_of
 from dotnn.read.text import heading
-from dotnn.spec import Part, Train
+from dotnn.schedules import Clock, at_step, settings_of
+from dotnn.spec import Train
 from dotnn.tape import Tape, Value
-from dotnn_grammar.problems import Problem, perhaps
-
-
-class NothingMatches(Problem):
-    code = "B040"
-    title = "no weight matches `{pattern}`"
-    label = "matches nothing"
-    help = "{near}"
-    pattern: str
-    near: str
+from dotnn_grammar.problems import Problem
 
 
 class NotAnUpdate(Problem):
@@ -43,55 +37,75 @@ class NotAnUpdate(Problem):
     way: str
 
 
-@dataclass(frozen=True)
-class Clock:
-    """How far training is: ``step`` counts from 1; ``steps`` is how many there will be, ``epoch`` how many make one."""
+def slots(machine: Machine, train: Train, weights: dict[str, Tensor], still: frozenset[str] = frozenset()) -> None:
+    """In the phase `init`: the first value of everything that training remembers.
 
-    step: Value
-    steps: int
-    epoch: int
-
-
-def slots(machine: Machine, train: Train, weights: dict[str, Tensor]) -> None:
-    """In the phase `init`: the first value of everything that the optimizer remembers."""
+    still: weights that are frozen.
+    """
     frame = Frame(machine, USER, "")
     optimizer = _optimizer(frame, train)
-    clock = Clock(plain(machine.tape.literal(1, "i64")).value, 1, 1)
-    settings = {name: _at(frame, value, clock, train.optimizer) for name, value in optimizer.settings.items()}
-    for path, weight in weights.items():
+    clock = Clock(machine.tape.literal(1, "i64"), 1, 1, machine.tape.literal(0), 1)
+    settings = settings_of(frame, optimizer, clock, train.optimizer)
+    rates = _rates(frame, train, weights, clock)
+    moving = {path: weight for path, weight in weights.items() if path not in still}
+    for path, weight in moving.items():
         gradient = machine.tape.fill(0, weight.value.type)
-        _step(frame, optimizer, settings, path, plain(weight.value), plain(gradient), train)
+        own = _rated(machine.tape, settings, rates.get(path))
+        _step(frame, optimizer, own, path, plain(weight.value), plain(gradient), train)
     machine.tape.output("step", machine.tape.literal(0, "i64"), "state")
+    if batches_of(frame, train) > 1:
+        gather.begin(machine.tape, {path: weight.value.type for path, weight in moving.items()})
+    if train.precision == "f16":
+        scaling.begin(machine.tape)
 
 
 def update(graph: Graph, machine: Machine, train: Train, steps: int, epoch: int) -> Graph:
     """The graph with `NAME.next` for each weight and slot, in place of its gradients; with `norm`, `rate`, `finite`.
 
     machine: the one whose tape the forward pass was written on; its library and states are used, its tape is replaced.
-    steps: how many there will be; epoch: how many make an epoch.
+    steps: how many batches there will be; epoch: how many make an epoch.
     """
     tape = machine.tape = Tape.of(graph.model_copy(update={"outputs": ()}))
     machine.instances = {}
     values = {o.name: tape.values[o.value] for o in graph.outputs}
-    kept = [o for o in graph.outputs if not o.name.startswith(GRADIENT)]
+    kept = [o for o in graph.outputs if not o.name.startswith((GRADIENT, gather.PLACES))]
     weights = {i.name: tape.values[i.name] for i in graph.inputs if i.learned}
     gradients = {name: values[GRADIENT + name] for name in weights}
+    loss = values["loss"]
+    frame = Frame(machine, USER, "")
+    if train.precision == "f16":
+        gradients = scaling.back(tape, gradients)
+    length = gather.Length(batches_of(frame, train), steps, epoch)
+    gathered = gather.gather(tape, length, loss, values.get(gather.PLACES), gradients)
+    gradients = gathered.gradients
     norm = _norm(list(gradients.values()))
     step = machine.clock() + 1
 
-    frame = Frame(machine, USER, "")
     optimizer = _optimizer(frame, train)
-    clock = Clock(step, steps, epoch)
+    clock = Clock(step, length.updates, length.of_epoch, gathered.loss, gathered.rows)
     with tape.at(machine.place(train.optimizer.span, USER, "")):
-        settings = {name: _at(frame, value, clock, train.optimizer) for name, value in optimizer.settings.items()}
+        before = set(machine.successors)
+        settings = settings_of(frame, optimizer, clock, train.optimizer)
+        rates = _rates(frame, train, machine.weights, clock)
         gradients = _clipped(frame, train, gradients, norm)
         gradients = _decayed(frame, train, weights, gradients)
-        successors: dict[str, Value] = {}
+        successors = {path: made.value for path, made in machine.successors.items() if path not in before}
         for path, weight in weights.items():
             place = next(i.at for i in graph.inputs if i.name == path)
             with tape.at(place):
-                successors |= _step(frame, optimizer, settings, path, plain(weight), plain(gradients[path]), train)
+                own = _rated(tape, settings, rates.get(path))
+                new = _step(frame, optimizer, own, path, plain(weight), plain(gradients[path]), train)
+                successors |= _shortened(optimizer, path, weight, new, rates.get(path))
         successors["step"] = step
+        finite = tape.add("and", _is_finite(loss), _is_finite(norm))
+        made = gathered.full
+        if train.precision == "f16":
+            scaled = scaling.judge(tape, _is_finite(norm), gathered.full)
+            made, finite = scaled.made, tape.add("and", _is_finite(loss), scaled.fine)
+            gathered.successors.update(scaled.successors)
+        if made is not None:
+            successors = {path: tape.add("select", made, new, tape.values[path]) for path, new in successors.items()}
+        successors |= gathered.successors
         for output in kept:
             tape.output(output.name, values[output.name], output.role)
         for fed in list(tape.inputs):
@@ -100,8 +114,7 @@ def update(graph: Graph, machine: Machine, train: Train, steps: int, epoch: int)
         tape.output("norm", norm, "norm")
         rate = next(iter(settings.values()), None)
         tape.output("rate", tensor(tape, rate if isinstance(rate, Tensor | int | float) else 0.0, "f32").value, "rate")
-        loss = values["loss"]
-        tape.output("finite", tape.add("and", _is_finite(loss), _is_finite(norm)), "finite")
+        tape.output("finite", finite, "finite")
     return tape.graph()
 
 
@@ -133,26 +146,65 @@ def _clipped(frame: Frame, train: Train, gradients: dict[str, Value], norm: Valu
 
 
 def _decayed(frame: Frame, train: Train, weights: dict[str, Value], gradients: dict[str, Value]) -> dict[str, Value]:
-    """`decay r for PATTERN`: r * w is added to the gradient of each weight whose path matches."""
+    """`decay r for PATTERN`: r * w is added to the gradient of each weight whose path matches; the last line holds."""
     made = dict(gradients)
+    chosen = last_of(train.decays, frame.machine.weights)
     for decay in train.decays:
         rate = evaluate(frame, decay.rate)
         if isinstance(rate, bool) or not isinstance(rate, int | float):
             frame.machine.fail(NotThatKind, decay.rate, USER, wanted="a number", found=kind(rate))
-        matching = [path for path in weights if fnmatchcase(path, _glob(decay.pattern))]
-        if not matching:
-            near = perhaps(decay.pattern, weights, f"the weights are {', '.join(weights)}")
-            raise NothingMatches(span=decay.span, pattern=decay.pattern, near=near).error()
         with computing(frame, decay.rate):
             factor = tensor(frame.machine.tape, rate, "f32").value
-        for path in matching:
-            made[path] = made[path] + weights[path] * factor
+        for path in weights if rate else ():
+            if chosen.get(path) is decay:
+                made[path] = made[path] + weights[path] * factor
     return made
 
 
-def _glob(pattern: str) -> str:
-    """`*` stands for anything; brackets for themselves."""
-    return "".join(f"[{c}]" if c in "[?" else c for c in pattern)
+# ---- rates of their own
+
+
+def _rates(frame: Frame, train: Train, paths: Iterable[str], clock: Clock) -> dict[str, Any]:
+    """`rate r for PATTERN`: for each weight whose path matches r, a number or a schedule at this step."""
+    found: dict[str, Any] = {}
+    chosen = last_of(train.rates, paths)
+    for number, line in enumerate(train.rates):
+        factor = at_step(frame, evaluate(frame, line.factor), clock, line.factor, f"rate[{number}]")
+        if isinstance(factor, bool) or not isinstance(factor, Scheduled | int | float):
+            frame.machine.fail(NotThatKind, line.factor, USER, wanted="a number or a schedule", found=kind(factor))
+        if not isinstance(factor, Scheduled) and factor < 0:
+            way = "1 is the optimizer's own rate, 0.1 a tenth of it; `freeze` holds weights where they are"
+            facts = {"wanted": "a number from 0 up", "found": f"{factor}", "way": way}
+            frame.machine.fail(NotThatKind, line.factor, USER, **facts)
+        found |= {path: factor for path in chosen if chosen[path] is line}
+    return found
+
+
+RATE = "lr"
+"""The setting of an optimizer that says how long its steps are."""
+
+
+def _rated(tape: Tape, settings: dict[str, Any], factor: Any) -> dict[str, Any]:
+    """The settings with a rate `factor` times as high, where the optimizer has a setting for it.
+
+    So a weight moves exactly as with an optimizer of that rate: what the optimizer remembers, and what it does beside
+    the gradient, follow its own formula.
+    """
+    rate = settings.get(RATE)
+    if factor is None or rate is None:
+        return settings
+    if isinstance(rate, int | float) and isinstance(factor, int | float):
+        return {**settings, RATE: rate * factor}
+    product = tensor(tape, rate, "f64").value * tensor(tape, factor, "f64").value
+    return {**settings, RATE: Scheduled(product, ())}
+
+
+def _shortened(optimizer: Bound, path: str, weight: Value, new: dict[str, Value], factor: Any) -> dict[str, Value]:
+    """Where the optimizer has no such setting: the way that the weight makes in this step, times `factor`."""
+    if factor is None or RATE in optimizer.settings:
+        return new
+    part = tensor(weight.tape, factor, "f32").value
+    return {**new, path: weight + (new[path] - weight) * part}
 
 
 def _optimizer(frame: Frame, train: Train) -> Bound:
@@ -202,64 +254,3 @@ def settings_step(frame: Frame) -> Tensor:
     if machine.phase == "init":
         return plain(machine.tape.literal(1.0, "f64"))
     return plain((machine.clock() + 1).cast("f64"))
-
-
-# ---- schedules
-
-
-def _at(frame: Frame, value: Any, clock: Clock, part: Part) -> Any:
-    """A setting at this step: a schedule gives its value, anything else is itself."""
-    if isinstance(value, Known) and value.curried and value.definition.word == "function":
-        value = bind(frame, value, (), part, None)
-    if isinstance(value, Bound) and value.known.definition.word == "function":
-        value = Sequence((Phase(value),))
-    if not isinstance(value, Sequence):
-        return value
-    made = _phases(frame, value.phases, 0, clock, part)
-    return Scheduled(made.value, made.labels, made.bound) if isinstance(made, Tensor) else made
-
-
-def _phases(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, part: Part) -> Any:
-    """The value of the first phase until it ends, then that of the others. ``start``: steps before the first."""
-    first, rest = phases[0], phases[1:]
-    lasts = _lasts(frame, first, start, clock, part)
-    if rest and lasts is None:
-        way = "say how long it lasts: a setting `lasts`, or `until epoch 10` after it"
-        what, because = "the end of a schedule that another follows", "the first of these has no end of its own"
-        frame.machine.fail(NotKnownNow, part, USER, what=what, because=because, way=way)
-    length = lasts if lasts is not None else max(clock.steps - start, 1)
-    tape = clock.step.tape
-    after = _first(frame, rest, start + length, clock, part) if rest else None
-    mine = _value(frame, first.value, plain((clock.step - start).cast("f64")), max(length, 1), after, part)
-    if not rest:
-        return mine
-    others = _phases(frame, rest, start + length, clock, part)
-    here, there = tensor(tape, mine, "f64").value, tensor(tape, others, "f64").value
-    return plain(tape.add("select", clock.step <= start + length, here, there))
-
-
-def _first(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, part: Part) -> Any:
-    """The value of a phase at its first step."""
-    lasts = _lasts(frame, phases[0], start, clock, part)
-    length = lasts if lasts is not None else max(clock.steps - start, 1)
-    after = _first(frame, phases[1:], start + length, clock, part) if phases[1:] else None
-    return _value(frame, phases[0].value, plain(clock.step.tape.literal(1.0, "f64")), max(length, 1), after, part)
-
-
-def _lasts(frame: Frame, phase: Phase, start: int, clock: Clock, part: Part) -> int | None:
-    """How many steps a phase lasts that begins after ``start`` steps; None: to the end."""
-    if phase.until is not None:
-        return max(phase.until * (clock.epoch if phase.unit == "epoch" else 1) - start, 0)
-    lasts = phase.value.settings.get("lasts") if isinstance(phase.value, Bound) else None
-    if lasts is not None and (not isinstance(lasts, int) or isinstance(lasts, bool) or lasts < 1):
-        frame.machine.fail(NotThatKind, part, USER, wanted="a number of steps for `lasts`", found=kind(lasts))
-    return lasts
-
-
-def _value(frame: Frame, value: Any, step: Tensor, steps: int, after: Any, part: Part) -> Any:
-    if isinstance(value, Known) and value.curried:
-        value = bind(frame, value, (), part, None)
-    if not isinstance(value, Bound):
-        return value
-    facts = {"step": step, "steps": steps, **({} if after is None else {"after": after})}
-    return by_name(frame, value, facts, part)

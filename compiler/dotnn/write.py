@@ -165,9 +165,16 @@ def _statement(part: spec.Statement) -> list[str]:
 
 
 def _assign(part: spec.Assign) -> str:
-    left = ", ".join(t.name + ("" if t.indices is None else f"[{', '.join(t.indices)}]") for t in part.targets)
-    bound = ", ".join(f"{b.name} in {_write(b.range, RANGE)}" for b in part.binders)
-    return f"{left} = {listed(part.values)}" + (f" for {bound}" if bound else "")
+    return f"{', '.join(_target(t) for t in part.targets)} = {listed(part.values)}{_bound(part.binders)}"
+
+
+def _target(part: spec.Target) -> str:
+    return part.name + ("" if part.indices is None else f"[{', '.join(part.indices)}]")
+
+
+def _bound(binders: Iterable[spec.Binder]) -> str:
+    bound = ", ".join(f"{b.name} in {_write(b.range, RANGE)}" for b in binders)
+    return f" for {bound}" if bound else ""
 
 
 def _cell(cell: spec.Cell) -> str:
@@ -222,18 +229,30 @@ def _parameter(part: spec.Parameter) -> str:
 
 
 def _data(part: spec.Data) -> list[str]:
-    lines = [f"{s.role} {s.reader} {', '.join(quote(f) for f in s.files)}" for s in part.sources]
+    lines = [_source(s) for s in part.sources]
     for column in part.columns:
         # A chain and `as` need parentheses between them.
         least = EXPRESSION if column.type is None and isinstance(column.value, spec.Chain) else CHOICE
         form = "" if column.type is None else f" as {write_type(column.type)}"
-        lines.append(f"{column.name} = {_write(column.value, least)}{form}")
+        target = spec.Target(span=column.span, name=column.name, indices=column.indices)
+        lines.append(f"{_target(target)} = {_write(column.value, least)}{form}{_bound(column.binders)}")
     if part.split is not None:
-        shares = ", ".join(f"{s.name} {number(_share(s))}" for s in part.split.shares)
+        parts = [s for s in part.split.shares if part.split.folds is None or s.name not in ("train", "val")]
+        folds = [] if part.split.folds is None else [f"folds {part.split.folds}"]
+        shares = ", ".join([*folds, *(f"{s.name} {number(_share(s))}" for s in parts)])
         stratify = f" stratify {part.split.stratify}" if part.split.stratify else ""
         lines.append(f"split {shares}{stratify}{' in order' if part.split.in_order else ''}")
+    if part.base is not None:
+        return [*_doc(part.doc), f"data {part.name} = {part.base} where {{", *("  " + line for line in lines), "}"]
+    if part.bad_rows != "error":
+        lines.append(f"on bad row {part.bad_rows}")
     lines.append(f"seed {part.seed}")
     return [*_doc(part.doc), f"data {part.name} {{", *("  " + line for line in lines), "}"]
+
+
+def _source(part: spec.SourceLine) -> str:
+    given = listed([part.count]) if part.count is not None else ", ".join(quote(f) for f in part.files)
+    return f"{part.role} {part.reader} {given}"
 
 
 def _share(part: spec.Share) -> spec.Number:
@@ -241,12 +260,17 @@ def _share(part: spec.Share) -> spec.Number:
 
 
 def _objective(part: spec.Objective) -> str:
-    return write_expression(part.value) + ("" if part.where is None else f" where {write_expression(part.where)}")
+    where = "" if part.where is None else f" where {write_expression(part.where)}"
+    return write_expression(part.value) + where + _weights(part)
 
 
-def write_objective(part: spec.Objective) -> str:
-    """`loss` or `error` as text: what the manifest says."""
-    return _objective(part)
+def _weights(part: spec.Objective | spec.Metric) -> str:
+    return "" if part.weights is None else f" weighted by {write_expression(part.weights)}"
+
+
+def write_objective(part: spec.Objective | spec.Metric) -> str:
+    """`loss`, `error` or a metric as text: what the manifest says."""
+    return _objective(part) if isinstance(part, spec.Objective) else write_expression(part.value) + _weights(part)
 
 
 def _train(part: spec.Train) -> list[str]:
@@ -254,7 +278,7 @@ def _train(part: spec.Train) -> list[str]:
     lines.append(f"loss {_objective(part.loss)}")
     if part.error is not None:
         lines.append(f"error {_objective(part.error)}")
-    lines.extend(f"metric {m.name} = {write_expression(m.value)}" for m in part.metrics)
+    lines.extend(f"metric {m.name} = {write_expression(m.value)}{_weights(m)}" for m in part.metrics)
     if part.answer is not None:
         bare = part.answer.column is None and isinstance(part.answer.value, spec.Chain)
         column = "" if part.answer.column is None else f" as {part.answer.column}"
@@ -265,6 +289,7 @@ def _train(part: spec.Train) -> list[str]:
         ("epochs", part.epochs),
         ("steps", part.steps),
         ("clip norm", part.clip),
+        ("accumulate", part.accumulate),
     )
     lines.extend(f"{word} {write_expression(value)}" for word, value in values if value is not None)
     lines.append(f"seed {part.seed}")
@@ -276,5 +301,10 @@ def _train(part: spec.Train) -> list[str]:
     if part.start is not None:
         lines.append(f"start from {quote(part.start.run)}")
     lines.extend(f"decay {write_expression(d.rate)} for {d.pattern}" for d in part.decays)
+    lines.extend(f"rate {write_expression(r.factor)} for {r.pattern}" for r in part.rates)
+    lines.extend(f"freeze {f.pattern}" for f in part.freezes)
+    if part.precision is not None:
+        lines.append(f"precision {part.precision}")
     name = f"{part.name} " if part.name else ""
-    return [*_doc(part.doc), f"train {name}on {part.data} {{", *("  " + line for line in lines), "}"]
+    called = f" as {part.called}" if part.called else ""
+    return [*_doc(part.doc), f"train {name}on {part.data}{called} {{", *("  " + line for line in lines), "}"]

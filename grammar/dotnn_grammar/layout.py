@@ -33,6 +33,9 @@ TRAIN_WORDS = (
 VALUED = ("loss", "error", "answer", "optimizer", "batch", "epochs", "steps", "seed")
 """Lines that begin with a value, never with a word of their own."""
 
+CHOOSING = ("freeze",)
+"""Lines that begin with a pattern of paths."""
+
 FIRST: dict[Context, tuple[str, ...]] = {"file": DECLARATIONS, "data": DATA_WORDS, "train": TRAIN_WORDS, "body": ()}
 
 KEPT = ("FUNCTION", "LAYER", "NET", "OPTIMIZER")
@@ -56,14 +59,8 @@ CLOSES = {"(": ")", "[": "]", "{": "}"}
 LATER = {
     "scan": ("a layer that steps through time", "write the few steps out, or use `repeat`"),
     "claim": ("a claim", "leave it out for now, or state the figure as a `metric`"),
-    "derived": ("data made from other data", "write a second `data` block with its own file"),
     "window": ("windows of a long text or series", "cut the rows beforehand, so that each row is one example"),
     "augment": ("altered copies of the rows", "put the altered rows into the file"),
-    "on": ("a policy for bad rows", "take the bad rows out of the file: each is named with its line"),
-    "precision": ("a choice of precision", "leave it out: numbers are 32-bit reals"),
-    "accumulate": ("adding up the gradients of several batches", "use a larger `batch`"),
-    "freeze": ("freezing a part of the net", "leave it out: every weight is learned"),
-    "rate": ("another rate for a part of the net", "leave it out: every weight has the optimizer's rate"),
     "every": ("several objectives that take turns", "give the block one `loss`, one `optimizer` and one `batch`"),
     "step": ("several objectives that take turns", "give the block one `loss`, one `optimizer` and one `batch`"),
     "shifted": ("a column shifted along its row", "put the shifted column into the file"),
@@ -188,6 +185,8 @@ class Layout:
         last = self.statement[-1]
         if last.type == "_UNTIL" or (last.type == "_TRAIN" and token == "on" and self._followed_by(("NAME",))):
             return token.update(type="WORD")
+        if last.type == "WORD" and last == "weighted" and token == "by":
+            return token.update(type="WORD")
         if last.type in OPERANDS:
             return token.update(type=MID_WORDS.get(token, "WORD"))
         named = last.type in ("_COLUMN", "_COLUMNS")
@@ -214,7 +213,7 @@ class Layout:
         if context == "body":
             return token
         if token in FIRST[context] or not self._followed_by(("EQUAL", "COMMA", "LSQB")):
-            return token.update(type="SETTING")
+            return token.update(type="CHOICE" if context == "train" and token in CHOOSING else "SETTING")
         return token
 
     def _declaration(self, token: Token) -> Token:
@@ -227,9 +226,9 @@ class Layout:
 
     def _is_pattern(self) -> bool:
         """`*` in `*.W` or `encoder.*` is not a product, and may end a line."""
-        if not self.statement or self.statement[0].type != "SETTING":
+        if not self.statement or self.statement[0].type not in ("SETTING", "CHOICE"):
             return False
-        return self.statement[-1].type in ("FOR", "DOT")
+        return self.statement[-1].type in ("FOR", "DOT", "LSQB", "CHOICE", "COMMA")
 
     # ---- brackets
 
@@ -255,8 +254,6 @@ class Layout:
         """Notes a word of later versions and leaves its statement out, so that the rest of the file is still read."""
         first = not self.statement
         word = str(token)
-        if word == "data" and first and self._followed_by(("EQUAL",), 1):
-            word = "derived"
         known = (
             (token.type in ("_CLAIM", "_DATA", "SETTING") and first)
             or (token.type == "NAME" and word == "scan")

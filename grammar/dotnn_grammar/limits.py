@@ -61,6 +61,8 @@ class Limits(BaseModel):
     """Characters of one cell of a table."""
     stored: Count = 2**28
     """Bytes of a spec or program that is stored as JSON."""
+    gathered: Count = 2**30
+    """Bytes that a figure may take which needs all rows of a split at once."""
     outside: bool = False
     """Whether files may lie outside the folder of the spec: absolute paths, `..`, links, devices (`--allow-path`)."""
 

@@ -12,7 +12,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from dotnn_grammar.layout import Layout, span_of
 from dotnn_grammar.limits import limits
-from dotnn_grammar.mistakes import explain_character, explain_token
+from dotnn_grammar.meant import explain_character, explain_token
 from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.source import Source, Span
 

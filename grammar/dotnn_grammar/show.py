@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
 
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Source, Span
@@ -123,6 +124,35 @@ def to_github(problem: Problem) -> str:
     span = problem.span
     file = span.file.replace("%", "%25").replace(",", "%2C").replace(":", "%3A")
     return f"::error file={file},line={span.line},col={span.column},title={problem.code}::{text}"
+
+
+def to_sarif(problems: Sequence[Problem], version: str) -> dict[str, object]:
+    """Problems as SARIF 2.1.0, which code hosts and editors read. version: of this program."""
+    codes = sorted({problem.code for problem in problems})
+    driver = {"name": "nn", "version": version, "rules": [{"id": code} for code in codes]}
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": [_result(p) for p in problems]}
+    return {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+
+
+def _result(problem: Problem) -> dict[str, object]:
+    text = problem.title_text + (f" ({problem.help_text})" if problem.help_text else "")
+    result: dict[str, object] = {"ruleId": problem.code, "level": "error", "message": {"text": text}}
+    if problem.span is not None:
+        result["locations"] = [{"physicalLocation": _place(problem.span)}]
+    if problem.notes:
+        notes = [{"physicalLocation": _place(note.span), "message": {"text": note.text}} for note in problem.notes]
+        result["relatedLocations"] = notes
+    return result
+
+
+def _place(span: Span) -> dict[str, object]:
+    region = {
+        "startLine": span.line,
+        "startColumn": span.column,
+        "endLine": span.end_line,
+        "endColumn": span.end_column,
+    }
+    return {"artifactLocation": {"uri": quote(span.file)}, "region": region}
 
 
 def _paint(text: str, style: str) -> str:

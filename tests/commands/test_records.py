@@ -75,7 +75,7 @@ def test_eval_says_what_is_not_there(run, folder, nn):
     assert "did you mean `test`?" in err
     code, _, err = nn("eval", "runs/none")
     assert code == 1
-    assert "error[T012]" in err
+    assert "error[T019]" in err
 
 
 def test_eval_after_the_spec_has_changed_or_moved(run, folder, nn):
@@ -185,7 +185,7 @@ def test_runs_without_any(folder, nn):
     (folder / "runs").mkdir()
     assert "error[T044]" in nn("runs")[2]
     assert nn("runs", "compare", "a")[0] == 2
-    assert "error[T012]" in nn("runs", "compare", "a", "b")[2]
+    assert "error[T019]" in nn("runs", "compare", "a", "b")[2]
 
 
 def test_two_runs_side_by_side(run, folder, nn):
@@ -236,7 +236,7 @@ def test_a_warm_start_takes_what_fits_and_says_what_does_not(run, folder, nn):
 
     code, _, err = nn(*words[:-1], "runs/none")
     assert code == 1
-    assert "error[T012]" in err
+    assert "error[T019]" in err
 
 
 def test_a_spec_says_where_it_starts(run, folder, nn):

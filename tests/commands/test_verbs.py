@@ -59,8 +59,8 @@ def test_train_prints_events_as_promised(folder, nn):
     assert (code, err) == (0, "")
     *epochs, done = events(out)
     assert [e["epoch"] for e in epochs] == [1, 2, 3, 4, 5, 6]
-    assert all(list(e) == ["event", "epoch", "step", "train", "val"] for e in epochs)
-    assert list(done) == ["event", "run", "steps", "epochs", "seconds", "train", "val", "test"]
+    assert all(list(e) == ["event", "name", "epoch", "step", "train", "val"] for e in epochs)
+    assert list(done) == ["event", "name", "run", "steps", "epochs", "seconds", "train", "val", "test"]
     assert done["run"] == "here"
     assert done["steps"] == epochs[-1]["step"] == 30
     assert done["test"]["error"] < 0.25
@@ -140,9 +140,12 @@ def test_several_blocks_train_in_turn_and_are_compared(folder, nn):
     assert code == 0
     assert {p.name for p in (folder / "runs").iterdir()} == {"points-Sides-001", "points-Line-001"}
     ending = err[err.index("Side by side:") :].splitlines()
-    assert [line.split()[0] for line in ending[1:]] == ["Sides", "Line"]
-    assert "22 numbers learned" in ending[1]
-    assert "6 numbers learned" in ending[2]
+    assert [line.split()[:4] for line in ending[1:4]] == [
+        ["numbers", "epochs", "steps", "time"],
+        ["Sides", "22", "6", "30"],
+        ["Line", "6", "6", "30"],
+    ]
+    assert ["test", "loss", "error"] in [line.split() for line in ending]
     assert nn("train", "points.nn:Line", "--epochs", 1, "--out", "one")[0] == 0
     assert nn("compile", "points.nn", "-o", "b")[0] == 0
     assert {p.name for p in (folder / "b").iterdir()} == {"Sides", "Line"}
@@ -171,7 +174,7 @@ def test_predict_names_the_class_and_its_probability(folder, nn):
 def test_predict_says_what_is_missing(folder, nn):
     code, _, err = nn("predict", "nowhere", "1", "2")
     assert code == 1
-    assert "error[T012]" in err
+    assert "error[T019]" in err
     assert nn("train", "points.nn", "--epochs", 1, "--out", "r")[0] == 0
     code, _, err = nn("predict", "r", "1")
     assert code == 1

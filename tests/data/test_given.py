@@ -58,7 +58,9 @@ def test_rows_that_do_not_fit(bench, refused, content, code):
 
 def test_a_file_that_is_not_there(bench, refused):
     refused("D011", lambda: read_rows(bench.folder / "gone.csv", RAWS))
-    refused("D010", lambda: read_rows(bench.folder / "gone.txt", RAWS))
+    refused("D011", lambda: read_rows(bench.folder / "gone.txt", RAWS))
+    bench.write("there.txt", "x,y\n1,2\n")
+    refused("D010", lambda: read_rows(bench.folder / "there.txt", RAWS))
     (bench.folder / "dir.csv").mkdir()
     refused("D006", lambda: read_rows(bench.folder / "dir.csv", RAWS))
 

@@ -183,7 +183,7 @@ def test_a_pattern_does_not_lead_through_a_link(bench, refused):
     refused("D004", lambda: open_source(bench.data("*.csv"), bench.folder))
 
 
-@pytest.mark.parametrize("name", ["rows.txt", "rows", "rows.parquet", "rows.csv.zip"])
+@pytest.mark.parametrize("name", ["rows.txt", "rows", "rows.parquet.gz", "rows.xlsx", "rows.csv.zip"])
 def test_suffix(bench, refused, name):
     bench.write(name, TABLE)
     refused("D010", lambda: open_source(bench.data(name), bench.folder))

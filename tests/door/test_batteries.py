@@ -13,7 +13,6 @@ from dotnn.testing import FailedError, check_backend, check_definition, check_op
 
 ROOT = Path(__file__).parents[2]
 SPECS = sorted((ROOT / "specs").glob("*.nn"))
-STD = ROOT / "compiler" / "dotnn" / "std"
 
 
 @pytest.mark.parametrize("name", ["onnx", "training-info", pytest.param("torch", marks=pytest.mark.peers)])
@@ -30,11 +29,6 @@ def test_our_operations(name):
     report = check_op(name, each=8)
     report.require()
     assert len(report.checks) >= (4 if lookup(name).gradient and name != "stop" else 1)
-
-
-@pytest.mark.parametrize("name", standard_names())
-def test_our_definitions(name):
-    check_definition(STD / f"{name}.nn").require()
 
 
 def test_our_source():
@@ -131,6 +125,48 @@ def test_a_wrong_operation_fails(change, said, monkeypatch):
     assert "what to do: " in str(report)
 
 
+def test_a_gradient_that_overflows_fails(monkeypatch):
+    """1 / (1 + e^-x) is 0 at -10,000; e^-x y^2, the gradient by the book, is there infinity times 0."""
+    right = lookup("sigmoid")
+    exp = lookup("exp")
+    monkeypatch.setitem(
+        registry._operations, "sigmoid", replace(right, gradient=lambda g, y, x: [g * exp(x * -1) * y * y])
+    )
+    text = str(check_op("sigmoid"))
+    assert "ok    the gradient is the derivative" in text
+    assert "FAILS far out, at equals, at one and at none: where there is a result" in text
+    assert "(reals, far)" in text
+    assert "write the formula so that nothing in it grows beyond its result" in text
+
+
+def test_a_curve_that_is_wrong_far_out_alone_fails(monkeypatch):
+    """The gradient is right for all that is drawn otherwise: between -2 and 2."""
+    right = lookup("tanh")
+    where = lookup("select")
+    wrong = replace(right, gradient=lambda g, y, x: [where(x > 100, g * 0.5, g * (1 - y * y))])
+    monkeypatch.setitem(registry._operations, "tanh", wrong)
+    failed = [line for line in str(check_op("tanh")).splitlines() if "FAILS" in line]
+    assert len(failed) == 1
+    assert failed[0].startswith("  FAILS the gradient is the derivative at 10,000 too")
+
+
+def test_threads_that_write_one_place_are_found(monkeypatch):
+    """ONNX Runtime's ScatterND(add) lets threads add to one place at once, and loses sums."""
+    from dotnn_onnx.spelling import rules
+
+    def racing(w, node):
+        index, rows = node.inputs
+        places = w.emit("Unsqueeze", w[index], w.numbers([-1]))
+        start = w.emit("Expand", w.number(0, "f32"), w.shape(node.type.dims))
+        w.emit("ScatterND", start, places, w[rows], to=node.name, reduction="add")
+
+    monkeypatch.setitem(rules._rules, "scatter", racing)
+    text = str(check_op("scatter", each=4))
+    assert "ok    ONNX gives the formula's numbers there" in text
+    assert "FAILS ONNX gives the same bits again at 1, 2 and 4 threads" in text
+    assert "two threads write one place" in text
+
+
 def test_an_operation_without_a_recipe_fails(monkeypatch):
     monkeypatch.setitem(registry._operations, "new", Operation("new", lambda x: x))
     report = check_op("new")
@@ -203,16 +239,19 @@ def test_a_definition_whose_gradient_is_wrong_fails(monkeypatch):
     right = lookup("tanh")
     wrong = replace(right, gradient=lambda g, y, x: [g * (1 - y)])
     monkeypatch.setitem(registry._operations, "tanh", wrong)
-    assert "finite differences say" in str(check_definition(STD / "tanh.nn"))
+    assert "finite differences say" in str(check_definition(ROOT / "compiler/dotnn/std/tanh.nn"))
 
 
 def test_a_report_can_be_read():
     report = check_op("exp", each=3)
     assert str(report) == (
-        "operation exp: all 5 checks hold\n"
+        "operation exp: all 8 checks hold\n"
         "  ok    the type rule says what the formula gives (3)\n"
         "  ok    the gradient is the derivative (3)\n"
-        "  ok    so is the gradient's own gradient (3)\n"
-        "  ok    a gradient one percent off would be seen (1)\n"
-        "  ok    `linear` says neither too much nor too little (1)"
+        "  ok    Hessian-vector products are its derivative (3)\n"
+        "  ok    a flow of the gradient that is one percent off would be seen (1)\n"
+        "  ok    `linear` says neither too much nor too little (1)\n"
+        "  ok    far out, at equals, at one and at none: where there is a result, its gradients are numbers (16)\n"
+        "  ok    ONNX gives the formula's numbers there (16)\n"
+        "  ok    ONNX gives the same bits again at 1, 2 and 4 threads (1)"
     )

@@ -38,16 +38,33 @@ BROKEN = {
 
 DEADLY = {
     "dies": ("import os; os._exit(5)", "importing broken ended Python (exit status 5)"),
-    "hangs": ("import time; time.sleep(600)", "importing broken did not end within 3 seconds"),
     "talks": ("print('{')\n" + GOOD.replace("API = 1", "API = 2"), "version 2"),
 }
 
+HANGING = {"hangs": ("import time; time.sleep(600)", "importing broken did not end within 3 seconds")}
 
-def lab_with(new_lab, text, point="backend.mine"):
+
+def word(kind):
+    return kind.replace(" ", "_")
+
+
+def lab_with(new_lab, kinds):
+    """A package for each kind, broken in its way, and one that is whole."""
     lab = new_lab()
-    lab.add("broken-package", {point: "broken"}, {"broken": text})
+    for kind, (text, _) in kinds.items():
+        name, module = f"mine-{word(kind)}", f"broken_{word(kind)}"
+        text = text.replace('"mine"', f'"{name}"')
+        lab.add(f"package-{word(kind)}", {f"backend.{name}": module}, {module: text})
     lab.add("good-package", {"backend.good": "good"}, {"good": GOOD.replace('"mine"', '"good"')})
     return lab
+
+
+def said_of(kind, why):
+    """The reason, in which the broken module and what it offers have the names of that kind."""
+    names = {"importing broken": f"importing broken_{word(kind)}", "`mine`": f"`mine-{word(kind)}`"}
+    for old, new in names.items():
+        why = why.replace(old, new)
+    return why
 
 
 REST = """
@@ -68,35 +85,59 @@ def rest_works(lab):
     assert "digits.nn: fine" in done.out + done.err
 
 
-@pytest.mark.parametrize("kind", [*BROKEN, *DEADLY])
-def test_a_broken_plugin_is_named_and_the_rest_works(kind, new_lab):
-    text, why = {**BROKEN, **DEADLY}[kind]
-    lab = lab_with(new_lab, text)
-    done = lab.nn("plugins", "--patience", "3" if kind == "hangs" else "60", "--format", "json")
+@pytest.mark.parametrize(
+    ("kinds", "patience"), [({**BROKEN, **DEADLY}, "60"), (HANGING, "3")], ids=["in every way", "for ever"]
+)
+def test_what_is_broken_is_named_and_the_rest_works(kinds, patience, new_lab):
+    """All of them at once: none hides another, and none keeps what is whole from working."""
+    lab = lab_with(new_lab, kinds)
+    done = lab.nn("plugins", "--patience", patience, "--format", "json")
     assert done.code == 0, done.err
     found = {(one["kind"], one["name"]): one for one in done.json()}
-    assert why in found["backend", "mine"]["why"]
-    assert {key for key, one in found.items() if one["why"]} == {("backend", "mine")}
+    broken = {key: one["why"] for key, one in found.items() if one["why"]}
+    assert set(broken) == {("backend", f"mine-{word(kind)}") for kind in kinds}
+    for kind, (_, why) in kinds.items():
+        assert said_of(kind, why) in broken["backend", f"mine-{word(kind)}"]
     assert found["backend", "good"]["summary"] == "fine"
     assert found["backend", "onnx"]["built_in"]
     rest_works(lab)
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_who_asks_for_it_is_told(kind, new_lab, tmp_path):
-    text, why = BROKEN[kind]
-    done = lab_with(new_lab, text).nn("train", DIGITS, "--backend", "mine", folder=tmp_path)
-    assert done.code == 1
-    assert "error[P003]: the backend `mine` of broken-package 1.0 does not work" in done.err
-    assert why in done.err.replace("\n", " ")
+EACH = """
+import sys
+from dotnn.commands import main
+first, *words = sys.argv[1:]
+for word in words:
+    try:
+        main([part.replace("HERE", word) for part in first.split()])
+    except SystemExit as end:
+        print(f"end {end.code}", file=sys.stderr, flush=True)
+"""
+"""One command for several words, in one Python: what it says of each, and how it ends, on stderr."""
+
+
+def each(lab, command, words, folder):
+    done = lab.python("-c", EACH, command, *words, folder=folder)
+    parts = done.err.split("end 1\n")
+    assert parts.pop() == "", done.err
     assert "Traceback" not in done.err
+    return dict(zip(words, parts, strict=True))
+
+
+def test_who_asks_for_it_is_told(new_lab, tmp_path):
+    names = [f"mine-{word(kind)}" for kind in BROKEN]
+    told = each(lab_with(new_lab, BROKEN), f"train {DIGITS} --backend HERE", names, tmp_path)
+    for kind, (_, why) in BROKEN.items():
+        text = told[f"mine-{word(kind)}"]
+        assert f"error[P003]: the backend `mine-{word(kind)}` of package-{word(kind)} 1.0 does not work" in text
+        assert said_of(kind, why) in text.replace("\n", " ")
 
 
 def test_the_table_says_what_is_not_used(new_lab):
-    lab = lab_with(new_lab, BROKEN["exits"][0])
+    lab = lab_with(new_lab, {"exits": BROKEN["exits"]})
     done = lab.nn("plugins")
     assert done.out.split("\n\n")[1] == (
-        "Not used:\n  backend mine of broken-package 1.0: importing broken ends Python (exit status 7)\n"
+        "Not used:\n  backend mine-exits of package-exits 1.0: importing broken_exits ends Python (exit status 7)\n"
     )
 
 
@@ -211,7 +252,7 @@ class Table:
     def header(self): HEADER
     def rows(self): ROWS
 class Source:
-    name = "made"
+    name = "NAME"
     summary = "rows"
     def tables(self, argument, place): return [Table()]
 @hook
@@ -220,7 +261,7 @@ def dotnn_sources():
 """
 
 USES = """
-data d { source made 3
+data d { source NAME 3
   x = columns a to b
   y = column c as class }
 net N(x: [b, 2]) -> s: [b, 2] { s = x -> dense(2) }
@@ -231,28 +272,27 @@ train N on d { loss cross_entropy(s, y)
 """
 
 
-@pytest.mark.parametrize(
-    ("header", "rows", "said"),
-    [
-        ("1 / 0", "return []", "ZeroDivisionError"),
-        ("return []", "return []", "its columns have no names"),
-        ("return ['a', 'a', 'c']", "return []", "two of its columns have one name"),
-        ("return ['a', 'b', 'c']", "return []", "it has no rows"),
-        ("return ['a', 'b', 'c']", "return None", "TypeError"),
-        ("return ['a', 'b', 'c']", "return [['1', '2']]", "row 1 is not one text for each of the 3 columns"),
-        ("return ['a', 'b', 'c']", "return [[1, 2, 3]]", "row 1 is not one text for each"),
-        ("return ['a', 'b', 'c']", "yield ['1', '2', 'u']; raise SystemExit(3)", "SystemExit"),
-        ("return ['a', 'b', 'c']", "yield ['1', 'two', 'u']; yield ['1', '2', 'v']", "two"),
-        ("return ['a', 'b']", "yield ['1', '2']", "no column `c`"),
-    ],
-)
-def test_a_source_that_does_not_work_is_told_with_its_place(header, rows, said, new_lab, tmp_path):
-    lab = new_lab()
-    text = SOURCE.replace("HEADER", header).replace("ROWS", rows)
-    lab.add("maker", {"source.made": "maker"}, {"maker": text})
-    (tmp_path / "d.nn").write_text(USES)
-    done = lab.nn("train", str(tmp_path / "d.nn"), folder=tmp_path)
-    assert done.code == 1, done
-    assert said in done.err
-    assert "d.nn:" in done.err
-    assert "Traceback" not in done.err
+WRONG_SOURCES = [
+    ("1 / 0", "return []", "ZeroDivisionError"),
+    ("return []", "return []", "its columns have no names"),
+    ("return ['a', 'a', 'c']", "return []", "two of its columns have one name"),
+    ("return ['a', 'b', 'c']", "return []", "it has no rows"),
+    ("return ['a', 'b', 'c']", "return None", "TypeError"),
+    ("return ['a', 'b', 'c']", "return [['1', '2']]", "row 1 is not one text for each of the 3 columns"),
+    ("return ['a', 'b', 'c']", "return [[1, 2, 3]]", "row 1 is not one text for each"),
+    ("return ['a', 'b', 'c']", "yield ['1', '2', 'u']; raise SystemExit(3)", "SystemExit"),
+    ("return ['a', 'b', 'c']", "yield ['1', 'two', 'u']; yield ['1', '2', 'v']", "two"),
+    ("return ['a', 'b']", "yield ['1', '2']", "no column `c`"),
+]
+
+
+def test_a_source_that_does_not_work_is_told_with_its_place(new_lab, tmp_path):
+    lab, names = new_lab(), [f"made{number}" for number in range(len(WRONG_SOURCES))]
+    for name, (header, rows, _) in zip(names, WRONG_SOURCES, strict=True):
+        text = SOURCE.replace("HEADER", header).replace("ROWS", rows).replace("NAME", name)
+        lab.add(f"maker-{name}", {f"source.{name}": f"maker_{name}"}, {f"maker_{name}": text})
+        (tmp_path / f"{name}.nn").write_text(USES.replace("NAME", name))
+    told = each(lab, "train HERE.nn", names, tmp_path)
+    for name, (_, _, said) in zip(names, WRONG_SOURCES, strict=True):
+        assert said in told[name]
+        assert f"{name}.nn:" in told[name]

@@ -111,7 +111,7 @@ for report in reports:
 def test_it_passes_the_batteries(with_plugin):
     done = with_plugin.python("-c", f"SPECS = {str(ROOT / 'specs')!r}\n{BATTERIES}")
     assert done.code == 0, done.err
-    assert "operation squareplus: all 7 checks hold" in done.out
+    assert "operation squareplus: all 11 checks hold" in done.out
     assert "ok    the backend onnx gives the formula's numbers (24)" in done.out
     assert "ok    definition gentle (1)" in done.out
     assert re.search(r"backend straight: all \d\d+ checks hold", done.out)
@@ -159,3 +159,11 @@ def test_the_page_holds_exactly_this_code():
     assert {name: text == (PLUGIN / name).read_text(encoding="utf-8") for name, text in shown.items()} == dict.fromkeys(
         wanted, True
     )
+
+
+def test_a_definition_of_its_own_may_be_shadowed(with_plugin, rings):
+    text = (rings / "rings.nn").read_text()
+    (rings / "own.nn").write_text(text + "\nfunction gentle(x, width = 1) { return x / width }\n")
+    done = with_plugin.nn("check", "own.nn", folder=rings)
+    assert done.code == 0, done.err
+    assert "note: `gentle` is your own here, and not the package dotnn-straight's" in done.err

@@ -362,7 +362,6 @@ def test_words_of_later_versions_are_known(word: str) -> None:
         "shifted": 'data d {\n  source table "a.csv"\n  x = column a\n  y = x shifted by 1\n}',
         "window": 'data d {\n  source table "a.csv"\n  x = column a\n  window 100 step 5\n}',
         "augment": 'data d {\n  source table "a.csv"\n  x = column a\n  augment x = x -> jitter(2)\n}',
-        "on": 'data d {\n  source table "a.csv"\n  x = column a\n  on bad row skip\n}',
         "step": TRAIN.format(extra="step critic updates D {\n loss x\n optimizer o\n }"),
         "every": TRAIN.format(extra="every batch critic 2 times, forger"),
         "rate": TRAIN.format(extra="rate 0.1 for encoder.*"),
@@ -380,16 +379,10 @@ def test_words_of_later_versions_are_known(word: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "source generate 20_000",
         'source text "a.txt"',
         'source images "photos/*.png" size [64, 64]',
-        'source idx "a.gz", "b.gz"',
-        'source npz "a.npz"',
-        'source table "a.jsonl.gz"',
-        'source table "a.parquet"',
-        'source table "a*.csv"',
+        'source table "a.json"',
         'source table "a.csv"\n  from = column en as bpe(vocab = 4_000, length = 32)',
-        'source table "a.csv"\n  spot[y, x] = y + x for y in 0..3, x in 0..3',
     ],
 )
 def test_other_data_is_not_in_this_version(line: str) -> None:

@@ -5,18 +5,21 @@ Half a second is the promise on a machine of its own; here each gets five, and h
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 from tests.hostile.conftest import DATA, NET, TABLE, TRAIN
 
-from dotnn.compiler import check
+from dotnn.compiler import check, compile_file
 from dotnn_grammar.limits import Limits, allowing, names
 from dotnn_grammar.problems import Problem, ProblemError
 
@@ -171,6 +174,7 @@ BOMBS = {
 }
 
 
+@cache
 def of_tables() -> dict[str, tuple[dict[str, bytes], str, str]]:
     """Tables that ask for too much: by name the files, the one to read, and the code."""
     head = TABLE.encode()
@@ -180,6 +184,13 @@ def of_tables() -> dict[str, tuple[dict[str, bytes], str, str]]:
         "zeros, packed": ({"d.csv.gz": gzip.compress(head + row * 12_000_000, 9)}, "d.csv.gz", "D014"),
         "zeros, packed twice": ({"d.csv.gz": gzip.compress(gzip.compress(b"0" * 50_000_000))}, "d.csv.gz", "D015"),
         "many members": ({"d.csv.gz": gzip.compress(b"") * 200_000}, "d.csv.gz", "D017"),
+        "zeros, packed by xz": ({"d.csv.xz": lzma.compress(head + row * 1_500_000)}, "d.csv.xz", "D014"),
+        "zeros, packed by bzip2": ({"d.csv.bz2": bz2.compress(head + row * 1_500_000)}, "d.csv.bz2", "D014"),
+        "an object within an object": ({"d.jsonl": b'{"a":' * 100_000 + b"\n"}, "d.jsonl", "D052"),
+        "a line of 8 MB": ({"d.jsonl": b'{"x_1": 1, "x_2": 2, "x_0": "' + b"1" * 8_000_000 + b'"}\n'}, "d.jsonl", "D046"),
+        "70,000 keys": (
+            {"d.jsonl": b"{" + b",".join(b'"c%d": 1' % i for i in range(70_000)) + b"}\n"}, "d.jsonl", "D045"
+        ),
         "70,000 columns": ({"d.csv": wide + b"1\n"}, "d.csv", "D045"),
         "a cell of a million letters": ({"d.csv": head + b"1,2," + b"3" * 1_000_000 + b",a\n"}, "d.csv", "D046"),
         "a cell without an end": ({"d.csv": head + b'1,2,"3\n' + row * 400_000}, "d.csv", "D046"),
@@ -234,7 +245,7 @@ def of_json() -> dict[str, str]:
 ALONE = """
 import resource, sys, time
 from pathlib import Path
-from dotnn.compiler import check
+from dotnn.compiler import check, compile_file
 from dotnn_grammar.parse import grammar
 from dotnn_grammar.problems import ProblemError
 from dotnn_grammar.show import render_all
@@ -242,7 +253,7 @@ grammar()
 used = resource.getrusage(resource.RUSAGE_SELF)
 start = time.process_time()
 try:
-    check(Path(sys.argv[1]))
+    (check if sys.argv[2:] == [] else compile_file)(Path(sys.argv[1]))
     print("FINE")
 except ProblemError as wrong:
     took = time.process_time() - start
@@ -253,13 +264,16 @@ except ProblemError as wrong:
 """
 
 
-def alone(file: str, folder: Path) -> tuple[list[str], str]:
-    """What is said of the file by a process of its own: code, place?, help?, how many, seconds, kilobytes."""
+def alone(file: str, folder: Path, *more: str) -> tuple[list[str], str]:
+    """What is said of the file by a process of its own: code, place?, help?, how many, seconds, kilobytes.
+
+    more: anything, to have all the rows read.
+    """
 
     def bounded() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30))
 
-    words = [sys.executable, "-c", ALONE, file]
+    words = [sys.executable, "-c", ALONE, file, *more]
     made = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, preexec_fn=bounded)
     assert made.returncode == 0, made.stderr[-2000:]
     first, _, rest = made.stdout.partition("\n")
@@ -311,7 +325,7 @@ def test_a_table_that_is_a_bomb_is_refused(name: str, folder: Path) -> None:
     for file, content in files.items():
         (folder / file).write_bytes(content)
     (folder / "s.nn").write_text(DATA.replace("d.csv", table) + NET + TRAIN)
-    (found, place, has_help, _, took, grown), said = alone("s.nn", folder)
+    (found, place, has_help, _, took, grown), said = alone("s.nn", folder, "whole")
     assert (found, place, has_help) == (code, "True", "True"), said[:500]
     assert float(took) < 5
     assert int(grown) < 512 * 1024
@@ -374,8 +388,9 @@ def test_a_limit_of_tables_says_its_name(name: str, table: str, folder: Path) ->
     (folder / "s.nn").write_text(DATA.replace("d.csv", "e.csv.gz") + NET + TRAIN)
     content = table or TABLE + "1,2,3,a\n" * 200_000
     (folder / "e.csv.gz").write_bytes(gzip.compress(content.encode()))
-    with allowing(Limits.model_validate({name: 3})):
-        assert f"--limit {name}=N" in refused(Path("s.nn")).help_text
+    with allowing(Limits.model_validate({name: 3})), pytest.raises(ProblemError) as caught:
+        compile_file(Path("s.nn"))  # which reads all the rows
+    assert f"--limit {name}=N" in caught.value.problems[0].help_text
 
 
 @pytest.mark.parametrize(("name", "files"), [("imports", 3), ("files", 3)])

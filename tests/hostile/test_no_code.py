@@ -27,6 +27,7 @@ WORDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "resume": (("resume", "run", "--epochs", "2"),),
     "eval": (("eval", "run"),),
     "predict": (("predict", "run", "d.csv"),),
+    "data": (("data", "show", "s.nn"),),
     "runs": (("runs", "."), ("runs", "compare", "run", "run")),
     "show": (("show", "dense"), ("show", "tanh"), ("show", "s.nn")),
     "plugins": (("plugins",),),

@@ -16,6 +16,8 @@ FLOORS = {
     "compiler/dotnn": {
         *("dotnn_grammar", "dotnn", "lark", "numpy", "pluggy", "pydantic", "rich", "safetensors", "typer"),
         "tensorboardX",  # an extra, imported by the logger of that name alone
+        "pyarrow",  # an extra, imported where a Parquet or Arrow file is read
+        "matplotlib",  # an extra, imported where an answer is drawn alone
     },
     "backends/dotnn_onnx": {"dotnn_grammar", "dotnn", "dotnn_onnx", "numpy", "onnx", "onnxruntime", "pydantic"},
     "backends/dotnn_reference": {"dotnn_grammar", "dotnn", "dotnn_reference", "numpy"},

@@ -20,8 +20,11 @@ from dotnn_grammar.layout import DATA_WORDS, TRAIN_WORDS
 
 ROOT = Path(__file__).parents[2]
 
-ENGLISH = {"chance", "constant", "he", "normal", "ones", "precision", "recall", "uniform", "zeros"}
+ENGLISH = {"chance", "constant", "he", "linear", "normal", "ones", "precision", "recall", "uniform", "zeros"}
 """Names of std that Python code cannot do without (``np.zeros``, "normal" in a sentence): never a text of their own."""
+
+OF_ONNX = {("backends/dotnn_training_info/optimizers.py", "nesterov")}
+"""Words that a standard prescribes: the mode of its operator Momentum."""
 
 SETTINGS = {*DATA_WORDS, *TRAIN_WORDS}
 """Words of the language, whatever std may call by them."""
@@ -85,7 +88,8 @@ def test_no_definition_of_the_standard_library_is_named_in_code() -> None:
             places = list(named(text))
         else:
             places = [(n, name) for n, line in enumerate(text.splitlines(), 1) for name in strict(line)]
-        found += [f"{path.relative_to(ROOT)}:{line}: {name}" for line, name in places]
+        file = path.relative_to(ROOT).as_posix()
+        found += [f"{file}:{line}: {name}" for line, name in places if (file, name) not in OF_ONNX]
     assert found == []
 
 

@@ -38,7 +38,7 @@ def kernels() -> dict[str, tuple[set[str], set[str]]]:
     return {op: (set(cpu), set(cuda)) for (op,), cpu, cuda in rows}
 
 
-SHORT = {1: "f32", 2: "u8", 6: "i32", 7: "i64", 9: "bool", 11: "f64", 13: "u64"}
+SHORT = {1: "f32", 2: "u8", 6: "i32", 7: "i64", 9: "bool", 10: "f16", 11: "f64", 13: "u64", 16: "bf16"}
 
 
 def refused(model: onnx.ModelProto) -> list[str]:
@@ -219,6 +219,27 @@ def test_extreme_logits(nets, op, scale):
         y = nets.start(graph).run(feeds)["y"]
         assert np.isfinite(y).all()
         close(y, judged(graph, feeds, Options())["y"])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_putting_numbers_gives_the_same_bits_at_any_number_of_threads(nets, axis):
+    generator = np.random.default_rng(0)
+    tape = Tape("put")
+    index, x = (tape.input(n, Type(dtype=t, dims=(400, 300)), "data") for n, t in (("index", "i64"), ("x", "f32")))
+    tape.output("y", tape.add("put", x, index, axis=axis, size=3), "output")
+    feeds: dict[str, np.ndarray] = {
+        "index": generator.integers(0, 3, (400, 300)),
+        "x": generator.normal(size=(400, 300)).astype(np.float32),
+    }
+    want = judged(tape.graph(), feeds, Options())["y"]
+    seen = set()
+    for threads in (1, 2, 4):
+        executor = nets.start(tape.graph(), Options(threads=threads))
+        for _ in range(5):
+            made = executor.run(feeds)["y"]
+            np.testing.assert_allclose(made, want, rtol=1e-3, atol=1e-3)
+            seen.add(made.tobytes())
+    assert len(seen) == 1
 
 
 def test_adding_rows_gives_the_same_bits_at_any_number_of_threads(nets):

@@ -5,8 +5,8 @@ Needs the extra `peers`; run from the top of the repository:
     pip install -e '.[dev,peers]'
     python -m tests.peers.make_goldens
 
-The same versions write the same numbers, but for the last bits on another processor; run it where a net, a formula or
-an optimizer was added, and look at what changed before you keep it.
+The same versions write the same numbers, but for the last bits on another processor; run it where a net or an optimizer
+was added, and look at what changed before you keep it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from random import Random
 
-from tests.peers import goldens, optimizers, shelf
+from tests.peers import goldens, optimizers
 from tests.peers.first_step import compile_net, draw_batch, first_values, moved
 from tests.peers.nets import NETS, draw
 from tests.peers.texts import spec_text
@@ -43,17 +43,6 @@ def write_nets() -> Path:
     return goldens.save("nets", arrays, texts)
 
 
-def write_shelf() -> Path:
-    """shelf.npz: what each line of the standard library computes, and its gradients."""
-    arrays: dict[str, goldens.Array] = {}
-    for case in shelf.CASES:
-        with tempfile.TemporaryDirectory() as folder:
-            weights = shelf.draw_weights(shelf.graph_of(case, Path(folder)))
-        arrays |= {f"{case.key}/weights/{k}": v for k, v in weights.items()}
-        arrays |= {f"{case.key}/made/{k}": v for k, v in shelf.theirs(case, weights).items()}
-    return goldens.save("shelf", arrays, {case.key: shelf.text(case) for case in shelf.CASES})
-
-
 def write_optimizers() -> Path:
     """optimizers.npz: the weights on the way through a hundred steps."""
     arrays = {f"{case.label}/{k}": v for case in optimizers.CASES for k, v in optimizers.theirs(case).items()}
@@ -61,6 +50,6 @@ def write_optimizers() -> Path:
 
 
 if __name__ == "__main__":
-    for write in (write_nets, write_shelf, write_optimizers):
+    for write in (write_nets, write_optimizers):
         path = write()
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")

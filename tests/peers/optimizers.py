@@ -1,4 +1,6 @@
-"""A hundred steps of each optimizer, here and in PyTorch, on gradients that do not depend on the weights.
+"""A hundred steps with what stands beside an optimizer: a chain of schedules, `clip`, `decay`. Here and in PyTorch.
+
+(Each optimizer and schedule by itself is compared in tests/shelf.) The gradients do not depend on the weights.
 
 The loss is linear in the weights, so that the optimizer alone is compared, and not how a net answers to the last bit of
 a weight.
@@ -51,20 +53,6 @@ def _warm(step: int) -> float:
 _ADAM = {"betas": (0.9, 0.999), "eps": 1e-8}
 
 CASES = (
-    Case("sgd", "sgd(lr = 0.1)", "SGD", {"lr": 0.1}),
-    Case("sgd, momentum", "sgd(lr = 0.1, momentum = 0.9)", "SGD", {"lr": 0.1, "momentum": 0.9}),
-    Case("adam", "adam(lr = 0.01)", "Adam", {"lr": 0.01, **_ADAM}),
-    Case("adam, defaults", "adam", "Adam", {"lr": 1e-3, **_ADAM}),
-    Case(
-        "adam, other settings",
-        "adam(lr = 0.02, b1 = 0.5, b2 = 0.9, eps = 1e-3)",
-        "Adam",
-        {"lr": 0.02, "betas": (0.5, 0.9), "eps": 1e-3},
-    ),
-    Case("adamw", "adamw(lr = 0.01, decay = 0.1)", "AdamW", {"lr": 0.01, "weight_decay": 0.1, **_ADAM}),
-    Case("adamw, defaults", "adamw", "AdamW", {"lr": 1e-3, "weight_decay": 1e-2, **_ADAM}),
-    Case("constant", "sgd(lr = constant(0.03))", "SGD", {"lr": 0.03}, lambda step: 0.03),
-    Case("cosine", "adam(lr = cosine(from = 0.05))", "Adam", {"lr": 0.0, **_ADAM}, lambda s: wave(0.05, 0, s, STEPS)),
     Case(
         "warmup then cosine",
         "adamw(lr = warmup(10) then cosine(from = 0.05, to = 0.001), decay = 0.1)",

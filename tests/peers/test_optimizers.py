@@ -1,4 +1,4 @@
-"""Optimizers, schedules, clip and decay: a hundred steps beside PyTorch's."""
+"""Chains of schedules, clip and decay: a hundred steps beside PyTorch's."""
 
 import numpy as np
 import pytest

@@ -6,6 +6,7 @@ import random
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,7 +158,7 @@ def test_a_file_that_may_not_grow_leaves_the_former_whole(tmp_path):
     same(newest(tmp_path).snapshot, snapshot(5))
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")  # noqa: PTH110
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_dev_full_is_said_to_be_full():
     handle = os.open("/dev/full", os.O_WRONLY)
     try:

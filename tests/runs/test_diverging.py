@@ -11,8 +11,9 @@ from dotnn import plugins
 from dotnn.graph import Dtype, Type
 from dotnn.plugins import Interrupted
 from dotnn.tape import Tape
-from dotnn.training.blame import blame
+from dotnn.training.blame import MOST, blame
 from dotnn.training.store import checkpoints, newest
+from dotnn_onnx.session import TrainSession
 
 
 @pytest.mark.parametrize(
@@ -70,18 +71,31 @@ def graph_of(make):
         (lambda t, w, x: t.add("exp", -t.add("exp", x * 100.0)).sum() + t.add("log", x - 2.0).sum(), "log", "above 0"),
     ],
 )
-def test_what_is_to_blame(make, op, cause):
+@pytest.mark.parametrize("most", [MOST, 0], ids=["every value kept", "folded as it goes"])
+def test_what_is_to_blame(make, op, cause, most):
     feeds = {"w": np.array([0.5, 1, 2], np.float32), "x": np.ones((4, 3), np.float32)}
-    found = blame(graph_of(make), feeds)
+    found = blame(graph_of(make), feeds, most)
     assert found is not None
     assert f"`{op}`" in found.words
     assert cause in found.cause
 
 
-def test_data_that_is_no_number_is_to_blame():
+def test_a_large_step_and_a_small_one_blame_the_same():
+    """A step whose values hold four million numbers, by both ways: the words agree to the letter."""
+    w, x = np.array([0.5, 1, 2], np.float32), np.ones((400_000, 3), np.float32)
+    x[123_456, 2] = -3
+    graph = graph_of(lambda t, w, x: t.add("sqrt", x * w + 1.0).sum() + t.add("sigmoid", x).sum())
+    small, large = (blame(graph, {"w": w, "x": x}, most) for most in (2**30, 0))
+    assert small is not None
+    assert small == large
+    assert "from -5 to 3, and only those from 0 on have a square root" in small.cause
+
+
+@pytest.mark.parametrize("most", [MOST, 0])
+def test_data_that_is_no_number_is_to_blame(most):
     x = np.ones((4, 3), np.float32)
     x[2, 1] = np.nan
-    found = blame(graph_of(lambda t, w, x: (x * w).sum()), {"w": np.ones(3, np.float32), "x": x})
+    found = blame(graph_of(lambda t, w, x: (x * w).sum()), {"w": np.ones(3, np.float32), "x": x}, most)
     assert found is not None
     assert "the data `x`" in found.words
     assert "row 3 of the batch" in found.cause
@@ -104,19 +118,20 @@ def test_a_long_step_is_given_up_and_the_state_is_whole():
     executor = onnx.start(onnx.lower(tape.graph(), options), options)
     start = {"w": np.full((size, size), 0.01, np.float32)}
     session = executor.train(start)
+    assert isinstance(session, TrainSession)
     batch = {"x": np.ones((size, size), np.float32)}
     begun = time.monotonic()
     session.step(batch)
     whole = time.monotonic() - begun
     session.load(start)
-    threading.Timer(whole / 5, session.interrupt).start()  # type: ignore[attr-defined]
+    threading.Timer(whole / 5, session.interrupt).start()
     begun = time.monotonic()
     with pytest.raises(Interrupted):
         session.step(batch)
     assert time.monotonic() - begun < 0.8 * whole
     assert session.state()["w"].tobytes() == start["w"].tobytes()
-    session.interrupt(False)  # type: ignore[attr-defined]
+    session.interrupt(False)
     session.step(batch)
     assert session.state()["w"].tobytes() == (start["w"] * np.float32(0.5)).tobytes()
-    former = session.former()["w"]  # type: ignore[attr-defined]
+    former = session.former()["w"]
     assert former.tobytes() == start["w"].tobytes()

@@ -219,3 +219,35 @@ def test_memory_that_runs_out_loses_nothing(place, nn, left, monkeypatch):
     monkeypatch.chdir(place)
     assert nn("resume", "run")[0] == 0
     assert left(place / "run") == left(straight)
+
+
+def test_a_step_that_onnxruntime_gives_up_loses_nothing(place, nn, left, monkeypatch):
+    """Its own words become ours, with the operation and its line; and what is kept is said."""
+    from dotnn_onnx import session as onnx
+
+    straight = train(nn, place / "straight", "--epochs", 3)
+    step, count = onnx.TrainSession.step, 0
+    said = (
+        "Non-zero status code returned while running MatMul node. Name:'small.nn:14 Sides.hidden.y matmul.MatMul#0' "
+        "Status Message: Failed to allocate memory for requested buffer of size 3200000000"
+    )
+
+    def fails(session, batch):
+        nonlocal count
+        count += 1
+        if count == 12:
+            raise onnx._problem(session._graph, RuntimeError(said)).error()
+        return step(session, batch)
+
+    monkeypatch.setattr(onnx.TrainSession, "step", fails)
+    code, _, err = nn("train", "small.nn", "--threads", 1, "--device", "cpu", "--out", "run", "--epochs", 3)
+    assert code == 1
+    assert "error[X009]: there is not enough memory for the graph `train`, at `matmul` of Sides.hidden.y" in err
+    assert "small.nn:14" in err
+    assert "it asked for 3.2 GB at once" in err
+    assert "error[T018]: so `run` stopped after step 11" in err
+    assert "nothing before step 11 is lost: nn resume run" in err
+    monkeypatch.undo()
+    monkeypatch.chdir(place)
+    assert nn("resume", "run")[0] == 0
+    assert left(place / "run") == left(straight)

@@ -48,6 +48,7 @@ class Draw:
             self._expand,
             self._fold,
             self._place,
+            self._cut_and_joined,
             self._greater,
         ]
         while (made := steps[self.rng.integers(len(steps))]()) is None:
@@ -75,6 +76,17 @@ class Draw:
         if self.rng.random() < 0.3:
             pair.reverse()
         return self.tape.add("div" if pair[1].type.rank == 0 and self.rng.random() < 0.3 else "mul", *pair)
+
+    def _cut_and_joined(self) -> Value | None:
+        """Two parts of one tensor, each among zeros, added up: what the gradient of a cut does."""
+        x = self._any()
+        if x.type.rank == 0 or not isinstance(x.dims[0], int) or x.dims[0] < 2:
+            return None
+        whole, at = x.dims[0], int(self.rng.integers(1, x.dims[0]))
+        parts = [self.tape.add("slice", x, axis=0, start=a, stop=b) for a, b in ((0, at), (at, whole))]
+        low = self.tape.add("pad", parts[0], axis=0, before=0, after=whole - at)
+        high = self.tape.add("pad", parts[1], axis=0, before=at, after=0)
+        return high + low if self.rng.random() < 0.5 else low + high
 
     def _literal(self) -> Value:
         return self.tape.literal(float(self.rng.choice([1, -1, 0.5, 3])))

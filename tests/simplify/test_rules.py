@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dotnn.graph import Dtype, Graph, Type
+from dotnn.graph import Attribute, Dtype, Graph, Type
 from dotnn.simplify import RULES, simplify
 from dotnn.tape import Tape, Value
 
@@ -24,8 +24,11 @@ class Sheet:
     def fed(self, name: str, *dims: int, dtype: Dtype = "f32") -> Value:
         return self.tape.input(name, Type(dtype=dtype, dims=dims), "data")
 
-    def do(self, op: str, *inputs: Value, **attributes: object) -> Value:
-        return self.tape.add(op, *inputs, **attributes)  # type: ignore[arg-type]
+    def do(self, op: str, *inputs: Value, **attributes: Attribute) -> Value:
+        return self.tape.add(op, *inputs, **attributes)
+
+    def zeros(self, x: Value, before: int, after: int) -> Value:
+        return self.do("pad", x, axis=1, before=before, after=after)
 
     def number(self, value: float, dtype: Dtype = "f32") -> Value:
         return self.tape.literal(value, dtype)
@@ -42,6 +45,14 @@ BECOMES: list[tuple[str, Formula, str]] = [
     ("add", lambda v: v.number(1, "i64") + v.number(2, "i64"), "add(1, 2)"),
     ("add", lambda v: v.x + v.s.expand((2, 3)), "add(x, s)"),
     ("add", lambda v: v.s.expand((2, 3)) + v.t.expand((2, 3)), "add(s, expand(t))"),
+    ("add", lambda v: v.zeros(v.x, 0, 3) + v.zeros(v.y, 3, 0), "concat(x, y)"),
+    ("add", lambda v: v.zeros(v.y, 4, 1) + v.zeros(v.x, 1, 4), "pad(concat(x, y))"),
+    ("add", lambda v: v.zeros(v.x, 0, 4) + v.zeros(v.y, 4, 0), "add(pad(x), pad(y))"),
+    ("add", lambda v: v.zeros(v.x, 0, 2) + v.zeros(v.y, 2, 0), "add(pad(x), pad(y))"),
+    ("pad", lambda v: v.zeros(v.x, 0, 0), "x"),
+    ("concat", lambda v: v.do("concat", v.x, axis=1), "x"),
+    ("concat", lambda v: v.do("concat", v.do("concat", v.x, v.y, axis=1), v.x, axis=1), "concat(x, y, x)"),
+    ("concat", lambda v: v.do("concat", v.do("concat", v.x, v.y, axis=0), v.x, axis=0), "concat(x, y, x)"),
     ("sub", lambda v: v.x - 0, "x"),
     ("sub", lambda v: 0 - v.x, "sub(0.0, x)"),
     ("sub", lambda v: v.x - -v.y, "add(x, y)"),

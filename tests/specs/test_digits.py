@@ -9,6 +9,7 @@ import pytest
 
 from dotnn.compiler import compile_file
 from dotnn.plugins import Options, backend
+from dotnn.training.figures import number_of
 from dotnn.training.loop import train
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -25,7 +26,7 @@ def error(folder: Path, split: int, training: int) -> float:
     path.write_text(text, encoding="utf-8")
     compiled = compile_file(path)
     outcome = train(compiled.program, compiled.dataset, backend("onnx"), Options(threads=1))
-    return outcome.splits["test"]["error"]
+    return number_of(outcome.splits["test"]["error"])
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from dotnn.plugins import Options, backend
 from dotnn_grammar.problems import ProblemError
 from dotnn_torch.script.write import module_name, script_text
 
-SPECS = ("blocks", "line", "own")
+SPECS = ("blocks", "line", "own", "words")
 
 
 def text_of(path: Path, text: str | None = None, **settings) -> str:

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from dotnn import plugins
 from dotnn.compiler import check_file, compile_file
-from dotnn.training.figures import Tally
+from dotnn.training.figures import Tally, number_of
 from dotnn_grammar.problems import ProblemError
 
 ROWS = 101
@@ -149,25 +150,124 @@ def test_a_share_of_nothing_is_no_number(write):
     assert all(math.isnan(f["m"]) for f in found)
 
 
+def soft(x):
+    made = np.exp(x - x.max())
+    return made / made.sum()
+
+
+AT_ONCE = {
+    "mean(abs(year - mean(year)))": lambda y, s, p: np.abs(y - y.mean()).mean(),
+    "mean((place - mean(place, over = 0))^2)": lambda y, s, p: ((p - p.mean(0)) ** 2).mean(),
+    "sum(softmax(year) * year)": lambda y, s, p: (soft(y) * y).sum(),
+    "logsumexp(year)": lambda y, s, p: y.max() + np.log(np.exp(y - y.max()).sum()),
+    "mean(year[argmax(scores)])": lambda y, s, p: y[s.argmax(1)].mean(),
+    "abs(year - mean(year)) > 3": lambda y, s, p: (np.abs(y - y.mean()) > 3).mean(),
+    # Pairs of rows, a sum of totals among them.
+    "sum(abs(place @ place.T)) / b^2": lambda y, s, p: np.abs(p @ p.T).sum() / len(p) ** 2,
+    "max(year - mean(year)) - sum(year) / b": lambda y, s, p: (y - y.mean()).max() - y.mean(),
+}
+
+
+@pytest.mark.parametrize("backend", ["reference", "onnx"])
+@pytest.mark.parametrize("text", AT_ONCE)
+def test_what_needs_all_rows_is_made_of_the_rows(write, text, backend):
+    program, found, scores, columns = measured(write("metric age = mean(year)", f"metric m = {text}"), backend)
+    year, place = columns["year"].astype(np.float64), columns["place"].astype(np.float64)
+    expected = AT_ONCE[text](year, scores, place)
+    assert [f["m"] for f in found] == pytest.approx([expected] * 4, rel=1e-12)
+    figure = program.figures[-1]
+    assert "rows" in {total.fold for total in figure.totals}
+    given = {o.name for o in program.graphs["train"].outputs}
+    assert not given & {total.name for total in figure.totals}, "a batch has not all rows"
+
+
+def test_an_error_may_need_all_rows_too(write):
+    path = write("error abs(year - mean(year)) > 3 where place[0..b, 0] > mean(place[0..b, 0])")
+    program, found, _, columns = measured(path)
+    year, place = columns["year"].astype(np.float64), columns["place"].astype(np.float64)[:, 0]
+    expected = (np.abs(year - year.mean()) > 3)[place > place.mean()].mean()
+    assert [f["error"] for f in found] == pytest.approx([expected] * 4, rel=1e-12)
+    assert "error" in {o.name for o in program.graphs["train"].outputs}, "a step has the error of its own batch"
+
+
+def test_rows_beyond_the_limit_are_refused_before_training_begins(write):
+    from dotnn.training.loop import train
+    from dotnn_grammar.limits import Limits, allowing
+
+    compiled = compile_file(write("metric m = mean(abs(year - mean(year)))"))
+    most = 8 * ROWS
+
+    def start():
+        with allowing(Limits(gathered=most)):
+            train(compiled.program, compiled.dataset, plugins.backend("reference"), plugins.Options())
+
+    with pytest.raises(ProblemError) as caught:
+        start()
+    problem = caught.value.problems[0]
+    assert problem.code == "T046"
+    assert "`m` needs the 101 rows of `train`" in problem.title_text
+    most = int(re.findall(r"gathered=(\d+)", problem.help_text)[0])
+    start()
+
+
+def test_a_metric_that_needs_all_rows_is_left_out_while_it_learns(write):
+    from dotnn.training.loop import train
+
+    compiled = compile_file(write("metric m = mean(abs(year - mean(year)))", "metric age = mean(year)"))
+    outcome = train(compiled.program, compiled.dataset, plugins.backend("reference"), plugins.Options())
+    assert set(outcome.history[0].splits["train"]) == {"loss", "age"}
+    assert set(outcome.splits["train"]) == {"loss", "m", "age"}
+
+
+TABLES = {
+    "mean(softmax(scores), over = 0)": lambda s, p: (np.exp(s) / np.exp(s).sum(1, keepdims=True)).mean(0),
+    "max(place, over = 0) - min(place, over = 0)": lambda s, p: p.max(0) - p.min(0),
+    "(place - mean(place, over = 0)).T @ (place - mean(place, over = 0)) / b": lambda s, p: np.cov(p.T, bias=True),
+    "place.T @ scores": lambda s, p: p.T @ s,
+}
+
+
+@pytest.mark.parametrize("backend", ["reference", "onnx"])
+@pytest.mark.parametrize("text", TABLES)
+def test_a_metric_may_be_a_table(write, text, backend):
+    program, found, scores, columns = measured(write(f"metric m = {text}"), backend)
+    expected = TABLES[text](scores, columns["place"].astype(np.float64))
+    exact = "scores" not in text
+    for figures in found:
+        assert np.array(figures["m"]) == pytest.approx(expected, rel=1e-12 if exact else 2e-6, abs=1e-12)
+    assert program.figures[-1].dims == expected.shape
+
+
+def test_a_table_is_shown_and_logged(write, tmp_path):
+    from dotnn.training.loop import train
+    from dotnn.training.run import Log, plain
+    from dotnn.training.summary import summary
+
+    compiled = compile_file(write("metric m = scores.T @ scores", "metric v = max(place, over = 0)"))
+    log = Log(tmp_path)
+    outcome = train(compiled.program, compiled.dataset, plugins.backend("reference"), plugins.Options(), [log])
+    line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
+    assert np.array(line["train"]["m"]).shape == (3, 3)
+    assert np.array((plain(outcome.splits["train"]) or {})["m"]).shape == (3, 3)
+    text = summary(compiled.program, outcome, tmp_path, ["log.jsonl"], None, [])
+    assert "m on train: scores.T @ scores" in text
+    head = next(line for line in text.splitlines() if "left" in line)
+    assert head.split() == ["left", "over", "right"]
+    assert [line.split()[0] for line in text.splitlines() if line.startswith("  left")] == ["left"]
+
+
 @pytest.mark.parametrize(
-    ("line", "why"),
+    ("lines", "why"),
     [
-        ("metric m = mean(abs(year - mean(year)))", "figure of all rows"),
-        ("error abs(year - mean(year)) > 1", "figure of all rows"),
-        ("metric m = sum(softmax(year) * year)", "looks at more than one"),
-        ("metric m = logsumexp(year)", "cannot be put together"),
-        ("metric m = mean(year[argmax(scores)])", "looks at more than one"),
+        (("metric m = max(place, over = 0)", "keep best train.m"), "it is a table"),
+        (("metric m = mean(abs(year - mean(year)))", "stop when train.m < 1"), "all rows at once"),
     ],
 )
-def test_what_needs_all_rows_at_once_is_refused_at_its_place(write, line, why):
-    path = write(line)
+def test_what_is_watched_is_one_number_at_the_end_of_an_epoch(write, lines, why):
     with pytest.raises(ProblemError) as caught:
-        check_file(path)
-    problem = caught.value.problems[0]
-    assert problem.code == "B070"
-    assert why in problem.title_text
-    assert problem.span is not None
-    assert problem.span.line == next(n for n, t in enumerate(path.read_text().splitlines(), 1) if line in t)
+        check_file(write(*lines))
+    assert caught.value.problems[0].code == "B071"
+    assert why in caught.value.problems[0].title_text
 
 
 def test_a_loss_may_be_a_matter_of_its_batch(write):
@@ -178,7 +278,13 @@ def test_a_loss_may_be_a_matter_of_its_batch(write):
 def test_a_host_finishes_with_figures_onnx_and_the_manifest(write, tmp_path):
     import onnxruntime as ort
 
-    path = write(f"metric m = f1({GUESS}, {TRUTH})", "metric wide = max(year) - min(year)", f"metric p = mean({GUESS})")
+    path = write(
+        f"metric m = f1({GUESS}, {TRUTH})",
+        "metric wide = max(year) - min(year)",
+        f"metric p = mean({GUESS})",
+        f"metric area = auc(scores[0..b, 1], {TRUTH})",
+        "metric mixed = confusion(argmax(scores), kind)",
+    )
     program, found, _, columns = measured(path, "onnx")
     folder = tmp_path / "bundle"
     folder.mkdir()
@@ -193,7 +299,7 @@ def test_a_host_finishes_with_figures_onnx_and_the_manifest(write, tmp_path):
         return dict(zip([o.name for o in session.get_outputs()], made, strict=True))
 
     state = run(init, {"seed": np.array(3)})
-    folds = {"sum": np.add, "max": np.maximum, "min": np.minimum}
+    folds: dict[str, Any] = {"sum": np.add, "max": np.maximum, "min": np.minimum, "rows": lambda a, b: np.concatenate([a, b])}
     totals: dict[str, np.ndarray[Any, Any]] = {}
     names: dict[str, str] = {}
     for figure in manifest["figures"]:
@@ -203,7 +309,9 @@ def test_a_host_finishes_with_figures_onnx_and_the_manifest(write, tmp_path):
         out = run(measure, {**state, **{c: a[first : first + 10] for c, a in columns.items()}})
         totals = {n: np.asarray(folds[f](totals.get(n, out[n]), out[n]) if first else out[n]) for n, f in names.items()}
     figures = run(finish, totals) | {n: totals[f"{n}.total"] / totals[f"{n}.count"] for n in ("loss", "p")}
-    assert {n: float(v) for n, v in figures.items()} == pytest.approx(found[-1], rel=1e-6)
+    assert set(figures) == set(found[-1])
+    for name, value in figures.items():
+        assert value == pytest.approx(np.array(found[-1][name]), rel=1e-6)
 
 
 def test_training_reports_metrics_of_whole_splits(write):
@@ -212,7 +320,7 @@ def test_training_reports_metrics_of_whole_splits(write):
     compiled = compile_file(write(f"metric m = f1({GUESS}, {TRUTH})"))
     outcome = train(compiled.program, compiled.dataset, plugins.backend("reference"), plugins.Options())
     assert set(outcome.history[0].splits["train"]) == {"loss", "m"}
-    assert 0 < outcome.splits["train"]["m"] < 1
+    assert 0 < number_of(outcome.splits["train"]["m"]) < 1
 
 
 def test_a_tally_goes_on_where_it_was_left(write):
@@ -229,4 +337,4 @@ def test_a_tally_goes_on_where_it_was_left(write):
         one.add(machine["eval"].run({**state, **{c: a[first : first + 9] for c, a in columns.items()}}))
     assert one.figures() == pytest.approx(found[0], rel=1e-6)
     one.begin()
-    assert all(math.isnan(v) for v in one.figures().values())
+    assert all(math.isnan(number_of(v)) for v in one.figures().values())

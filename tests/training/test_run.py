@@ -116,14 +116,14 @@ def test_a_broken_run_is_a_problem(make_program, tmp_path, name, code):
     for read in (run.read_program, run.read_weights):
         with pytest.raises(ProblemError) as caught:
             read(tmp_path / "nowhere")
-        assert code_of(caught) == "T012"
+        assert code_of(caught) == "T019"
 
 
 def test_events_have_exactly_the_promised_keys(make_program, dataset, backend, tmp_path):
     out = io.StringIO()
-    outcome = train(make_program(), dataset, backend, plugins.Options(), [run.Events(tmp_path, out)])
+    outcome = train(make_program(), dataset, backend, plugins.Options(), [run.Events("Net", out)])
     events = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert [list(e) for e in events] == [["event", "epoch", "step", "train", "val"]] * 3
+    assert [list(e) for e in events] == [["event", "name", "epoch", "step", "train", "val"]] * 3
     assert set(events[0]["train"]) == set(events[0]["val"]) == {"loss", "error"}
     done = run.done_event(tmp_path, outcome)
     assert list(done) == ["event", "run", "steps", "epochs", "seconds", "train", "val", "test"]

@@ -319,7 +319,7 @@ def test_a_session_steps_back_and_begins_again(points, tools):
 def test_problems_are_told_in_our_words(points, tools):
     compiled = points()
     executor = tools.own(compiled.program.graphs["predict"])
-    with pytest.raises(ProblemError, match="N002"):
+    with pytest.raises(ProblemError, match="F001"):
         executor.run({})
     tape = Tape("taken")
     table = tape.input("table", Type(dtype="f32", dims=(3, 2)), "data")

@@ -19,6 +19,7 @@ PLAIN = {
     "abs": "Abs",
     "sign": "Sign",
     "floor": "Floor",
+    "round": "Round",
     "add": "Add",
     "sub": "Sub",
     "mul": "Mul",
@@ -46,6 +47,11 @@ def neg(w: Writer, node: Node) -> None:
         w.emit("Sub", w.number(0, node.type.dtype), x, to=node.name)
     else:
         w.emit("Neg", x, to=node.name)
+
+
+@spelling("erf")
+def erf(w: Writer, node: Node) -> None:
+    by_way_of(w, node, "Erf", {"f64": "f32"}, *inputs(w, node))  # no CPU has it in double precision
 
 
 @spelling("stop")
@@ -131,6 +137,10 @@ def power(w: Writer, node: Node) -> None:
         by_way_of(w, node, "Pow", {"u8": "i64", "u64": "i64"}, x, y)
 
 
+CHOSEN_AS: dict[Dtype, Dtype] = {"bool": "u8", "u64": "i64"}
+"""Where has no kernel for these; the bits are the same in another type."""
+
+
 @spelling("select")
 def select(w: Writer, node: Node) -> None:
     condition, a, b = inputs(w, node)
@@ -138,7 +148,7 @@ def select(w: Writer, node: Node) -> None:
         # Where costs twenty to fifty multiplications on a CPU, but only what is finite may be multiplied by 0.
         w.emit("Mul", w.cast(condition, node.type.dtype), a, to=node.name)
         return
-    way: Dtype | None = {"bool": "u8", "u64": "i64"}.get(node.type.dtype)  # type: ignore[assignment]
+    way = CHOSEN_AS.get(node.type.dtype)
     if way is None:
         w.emit("Where", condition, a, b, to=node.name)
     else:

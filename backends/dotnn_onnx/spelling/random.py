@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from dotnn.graph import Dim, Node
+from dotnn.graph import Dim, Node, multiply
 from dotnn.ops.random import ROUNDS_KEY, use_of
 from dotnn_onnx.spelling.rules import spelling
 from dotnn_onnx.writer import Writer
@@ -60,9 +60,21 @@ def random(w: Writer, node: Node) -> None:
     bits = cast(int, node.attributes["bits"])
     own = key_for(w, key, cast(str, node.attributes["use"]))
     count = node.type.size
+    if len(node.type.dims) and _by_row(w, node):
+        rows, each = node.type.dims[0], multiply(node.type.dims[1:])
+        step = w.emit("Unsqueeze", step, w.numbers([1]))
+        flat = _whole_words(w, own, step, each) if bits == 24 else _half_words(w, own, step, each, (rows,))
+        numbers = w.emit("Mul", flat, w.number(2.0**-bits, "f32"))
+        w.reshape(numbers, (rows, each), node.type.dims, to=node.name)
+        return
     flat = _whole_words(w, own, step, count) if bits == 24 else _half_words(w, own, step, count)
     numbers = w.emit("Mul", flat, w.number(2.0**-bits, "f32"))
     w.reshape(numbers, (count,), node.type.dims, to=node.name)
+
+
+def _by_row(w: Writer, node: Node) -> bool:
+    """Whether each row has a step of its own."""
+    return w.view.types[node.inputs[1]].rank == 1
 
 
 def _whole_words(w: Writer, key: str, step: str, count: Dim) -> str:
@@ -70,7 +82,7 @@ def _whole_words(w: Writer, key: str, step: str, count: Dim) -> str:
     return w.cast(down(w, word, 40), "f32")
 
 
-def _half_words(w: Writer, key: str, step: str, count: Dim) -> str:
+def _half_words(w: Writer, key: str, step: str, count: Dim, rows: tuple[Dim, ...] = ()) -> str:
     even = isinstance(count, str) and count.split("*")[0].isdigit() and int(count.split("*")[0]) % 2 == 0
     if isinstance(count, int):
         words = w.number((count + 1) // 2, "i64")
@@ -79,12 +91,12 @@ def _half_words(w: Writer, key: str, step: str, count: Dim) -> str:
     word = squares(w, counters(w, step, words), key)
     upper = down(w, word, 48)
     lower = w.emit("Sub", down(w, word, 32), up(w, upper, 16))
-    last = w.numbers([1])
-    halves = [w.emit("Unsqueeze", w.cast(half, "f32"), last) for half in (upper, lower)]
-    flat = w.emit("Reshape", w.emit("Concat", *halves, axis=1), w.numbers([-1]))
+    last = len(rows)
+    halves = [w.emit("Unsqueeze", w.cast(half, "f32"), w.numbers([last + 1])) for half in (upper, lower)]
+    flat = w.emit("Reshape", w.emit("Concat", *halves, axis=last + 1), w.numbers([*[0] * last, -1]))
     if even or (isinstance(count, int) and count % 2 == 0):
         return flat
-    return w.emit("Slice", flat, w.numbers([0]), w.shape((count,)), w.numbers([0]))
+    return w.emit("Slice", flat, w.numbers([0]), w.shape((count,)), w.numbers([last]))
 
 
 @spelling("shuffle")

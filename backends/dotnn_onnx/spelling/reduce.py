@@ -41,6 +41,25 @@ def mean(w: Writer, node: Node) -> None:
     w.cast(w.emit("Div", summed, count), node.type.dtype, to=node.name)
 
 
+@spelling("variance")
+def variance(w: Writer, node: Node) -> None:
+    x, axes = w[node.inputs[0]], w.numbers(_axes(node))
+    centred = w.emit("Sub", x, w.emit("ReduceMean", x, axes, keepdims=1))
+    keep = int(bool(node.attributes["keep"]))
+    w.emit("ReduceMean", w.emit("Mul", centred, centred), axes, to=node.name, keepdims=keep)
+
+
+@spelling("cumulate")
+def cumulate(w: Writer, node: Node) -> None:
+    x, way = w[node.inputs[0]], WIDE.get(node.type.dtype)
+    axis = w.number(cast(int, node.attributes["axis"]), "i64")
+    reverse = int(bool(node.attributes["back"]))
+    if way is None:
+        w.emit("CumSum", x, axis, to=node.name, reverse=reverse)
+    else:
+        w.cast(w.emit("CumSum", w.cast(x, way), axis, reverse=reverse), node.type.dtype, to=node.name)
+
+
 @spelling("max")
 def greatest(w: Writer, node: Node) -> None:
     _fold(w, node, "ReduceMax", "i64" if node.type.dtype == "u64" else None)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dotnn import spec
+from dotnn.elaborate.arguments import FORMING, KEEPING, NAMING
 from dotnn.elaborate.library import USER
 from dotnn.elaborate.values import Bound, Interval, Known, Native, Primitive, Shape
 from dotnn_torch.problems import NotInThisVersion
-from dotnn_torch.script import text
+from dotnn_torch.script import equations, text
+from dotnn_torch.script.forms import FORMS
 from dotnn_torch.script.text import Code, call, infix
 from dotnn_torch.script.words import Argument, UnspokenError, axes_text, pair, signed, speak
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 LEVELS = {"+": text.SUM, "-": text.SUM, "*": text.PRODUCT, "/": text.PRODUCT, "//": text.PRODUCT, "%": text.PRODUCT}
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 FANS = ("fan_in", "fan_out")
+HELPED = ("normalise", "greater", "smaller", "top", "moments")
+"""Operations that are functions of the script."""
 
 
 class Writer:
@@ -36,6 +40,11 @@ class Writer:
         self.left = ""
         self.turns = ""
         self.draws = False
+        self.plain: set[int] = set()
+        """Truths that are Python's own, and no tensors: by the identity of the part, and of a name by its text."""
+        self.plain_names: set[str] = set()
+        self.coordinates: dict[str, Code] | None = None
+        """In an index equation: what `for` binds."""
 
     # ---- what may differ from one kind of place to another
 
@@ -73,7 +82,10 @@ class Writer:
             self.refuse(part, str(error))
 
     def argument(self, part: spec.Expression) -> Argument:
-        return Argument(self.code(part), self.values(part))
+        code = self.code(part)
+        if id(part) in self.plain or (isinstance(part, spec.Name) and part.name in self.plain_names):
+            return Argument(code, [True])
+        return Argument(code, self.values(part))
 
     def known(self, part: spec.Part) -> Known | Primitive | Native | Bound | None:
         """The definition that a part of the text stands for, where it is the same everywhere."""
@@ -95,6 +107,8 @@ class Writer:
 
     def write_name(self, part: spec.Name) -> Code:
         word = part.name
+        if self.coordinates and word in self.coordinates:
+            return self.coordinates[word]
         if word in self.names:
             return self.names[word]
         if word in self.aliases:
@@ -115,7 +129,7 @@ class Writer:
         return self.refuse(part, f"`{word}` here")
 
     def write_number(self, part: spec.Number) -> Code:
-        return Code(repr(part.value))
+        return Code(repr(part.value).replace("e+", "e"))
 
     def write_truth(self, part: spec.Truth) -> Code:
         return Code(str(part.value))
@@ -127,22 +141,27 @@ class Writer:
 
     def write_binary(self, part: spec.Binary) -> Code:
         sign, a, b = part.operator, self.argument(part.left), self.argument(part.right)
+        if self.coordinates is not None:
+            a, b = equations.meeting(self, part, a, b)
         if a.number and b.number:
+            if sign in ("and", "or", *COMPARISONS):
+                self.plain.add(id(part))
             if sign in ("and", "or"):
                 return infix(a.code, sign, b.code, text.OR if sign == "or" else text.AND)
             if sign == "^":
                 return text.power(a.code, b.code)
             return self._infix(sign, a.code, b.code)
+        meet = pair if self.coordinates is None else lambda x, y: (x.code, y.code)
         if sign in ("and", "or"):
             level = text.EITHER if sign == "or" else text.BOTH
-            left, right = pair(a, b)
+            left, right = meet(a, b)
             return infix(left, "|" if sign == "or" else "&", right, level)
         if sign == "@":
             return infix(a.real, "@", b.real, text.PRODUCT)
         if sign == "^":
-            return text.power(*pair(Argument(a.real, a.values), Argument(b.real, b.values)))
+            return text.power(*meet(Argument(a.real, a.values), Argument(b.real, b.values)))
         a, b = self._summand(sign, a, b), self._summand(sign, b, a)
-        return self._infix(sign, *pair(a, b))
+        return self._infix(sign, *meet(a, b))
 
     def _infix(self, sign: str, left: Code, right: Code) -> Code:
         if sign in COMPARISONS:
@@ -162,6 +181,7 @@ class Writer:
         x = self.argument(part.operand)
         if part.operator == "not":
             if x.number:
+                self.plain.add(id(part))
                 return Code(f"not {x.code.at(text.NOT)}", text.NOT)
             return Code(f"~{x.code.at(text.SIGN)}", text.SIGN)
         return signed(x.turned("long") if x.dtypes == {"bool"} else x.code)
@@ -172,6 +192,9 @@ class Writer:
             return self.code(part.then if decided.pop() else part.otherwise)
         condition = self.argument(part.condition)
         then, otherwise = self.argument(part.then), self.argument(part.otherwise)
+        if self.coordinates is not None:
+            condition, then, otherwise = equations.meeting(self, part, condition, then, otherwise)
+            return call("torch.where", *(a.code.text for a in (condition, then, otherwise)))
         if condition.number:
             words = f"{then.code.at(text.OR)} if {condition.code.at(text.OR)} else {otherwise.code.text}"
             return Code(words, text.EXPRESSION)
@@ -187,7 +210,7 @@ class Writer:
         for item in items:
             if isinstance(item, spec.Rest):
                 texts.append(self.rest(item))
-            elif isinstance(item, spec.Name) and all(isinstance(v, Shape) for v in self.values(item)):
+            elif isinstance(item, spec.Name | spec.Call) and all(isinstance(v, Shape) for v in self.values(item)):
                 texts.append(f"*{self.code(item).text}")
             else:
                 texts.append(self.code(item).text)
@@ -200,6 +223,9 @@ class Writer:
 
     def write_index(self, part: spec.Index) -> Code:
         known = self.known(part.value)
+        names = equations.subscripts(self, part)
+        if names is not None:
+            return equations.indexed(self, part, names)
         if isinstance(known, Known | Bound):
             return self.shaped(part.value, self.shape(part.items))
         items = []
@@ -215,6 +241,9 @@ class Writer:
                     self.refuse(item, "a range with a name")
                 whole = not found.tensors or found.dtypes == {"i64"}
                 items.append(found.code.text if whole else found.turned("long").text)
+        if isinstance(part.value, spec.List):  # a number for each class
+            numbers = ", ".join(self.code(item.value).text for item in part.value.items)
+            return Code(f"torch.tensor([{numbers}], device={items[0]}.device)[{', '.join(items)}]")
         return Code(f"{self.code(part.value).at(text.ATOM)}[{', '.join(items)}]")
 
     def write_member(self, part: spec.Member) -> Code:
@@ -306,7 +335,11 @@ class Writer:
         return f"{text.free(argument.name)}={value}" if argument.name else value
 
     def _primitive(self, name: str, at: spec.Part, flow: list[Argument], given: Sequence[spec.Argument]) -> Code:
-        arguments = [*flow, *(self.argument(a.value) for a in given if not a.name)]
+        arguments = list(flow)
+        for a in given:
+            if not a.name:
+                is_form = name in FORMING and isinstance(a.value, spec.List)
+                arguments.append(self._form(name, a.value) if is_form else self.argument(a.value))
         if name == "random":
             self.draws = True
             bits = next((self.code(a.value).text for a in given if a.name == "bits"), "")
@@ -316,13 +349,31 @@ class Writer:
             return call("random", size, self.place(), f"bits={bits}" if bits else "")
         settings: dict[str, Any] = {}
         for a in given:
-            if a.name == "over":
-                settings["over"] = self._over(a, arguments[0])
+            if a.name == "over" and name in NAMING:
+                continue
+            if a.name == "over" or (a.name == "keep" and name in KEEPING):
+                settings[a.name] = self._over(a, arguments[0])
             elif a.name:
                 settings[a.name] = self.code(a.value)
-        made = speak(name, arguments, settings)
-        self.book.helpers |= {word for word in ("normalise", "greater", "smaller") if f"{word}(" in made.text}
+        made = speak(name, arguments, settings, FORMS)
+        self.book.helpers |= {word for word in HELPED if f"{word}(" in made.text}
         return made
+
+    def _form(self, name: str, part: spec.Expression) -> Argument:
+        """The dims that `unfold` makes: what is left open is -1, and a number of the script from here on."""
+        if name == "fold" or not isinstance(part, spec.List):
+            return Argument(Code(""), self.values(part))
+        texts: list[str] = []
+        for i, item in enumerate(part.items):
+            if not isinstance(item.value, spec.Name) or self.book.trace.values(item.value):
+                texts.append(self.code(item.value).text)
+                continue
+            texts.append("-1")
+            sizes = {shape.dims[i] for shape in self.values(part)}
+            size = sizes.pop()
+            if not sizes and isinstance(size, int):
+                self.names[item.value.name] = Code(str(size))
+        return Argument(Code(text.several(texts)), self.values(part))
 
     def _over(self, argument: spec.Argument, first: Argument) -> tuple[int, ...]:
         """The dims that `over` names, counted from the last."""
@@ -374,7 +425,10 @@ class Writer:
             self.draws = True
             return call(handed.text, shape.text, self.place())
         known, settings = self.settled(callee)
-        return self._called(self.book.function(known), [shape.text], settings)
+        made = self.book.function(known)
+        if not made.inputs:  # one number for every place
+            return call("torch.full", shape.text, self._called(made, [], settings).text, "device=DEVICE")
+        return self._called(made, [shape.text], settings)
 
     def _called(self, made: Any, inputs: list[str], settings: Sequence[spec.Argument]) -> Code:
         self.draws = self.draws or made.draws
@@ -387,18 +441,30 @@ class Writer:
             return self.settled(self.aliases[callee.name])
         known = self.known(callee)
         if isinstance(known, Bound) and known.instance is None and isinstance(callee, spec.Call):
-            return known.known, callee.arguments
+            return known.known, self.in_order(known.known, callee.arguments)
         if isinstance(known, Known) and known.definition.word == "function":
             return known, ()
         if isinstance(known, Bound) and known.instance is None and not known.settings:
             return known.known, ()
         return self.refuse(callee, "this function, whose settings come from elsewhere,")
 
+    def in_order(self, known: Known, given: Sequence[spec.Argument]) -> Sequence[spec.Argument]:
+        """Settings by their names, where those without a default have moved to the front."""
+        settings = known.definition.settings or ()
+        told = [p.default is not None and self.book.tells(p.default) for p in settings]
+        if told == sorted(told):
+            return given
+        named = zip(given, settings, strict=False)
+        return [a if a.name else a.model_copy(update={"name": p.name}) for a, p in named]
+
     def reference(self, part: spec.Expression) -> Code:
         """A function with its settings, as something to hand on: called with a shape and a place."""
         known, settings = self.settled(part)
         made = self.book.function(known)
         words = [self.keyword(a) for a in settings]
+        if not made.inputs:
+            number = call(made.name, *words).text
+            return Code(f"lambda shape, at: torch.full(shape, {number}, device=DEVICE)", text.EXPRESSION)
         if made.draws and not words:
             return Code(made.name)
         at = ["at"] if made.draws else []

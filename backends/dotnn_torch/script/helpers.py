@@ -99,10 +99,32 @@ def smaller(a, b):
     return torch.where(a >= b, b, a)
 '''
 
+TOP = '''\
+def top(x, count, dim):
+    """The greatest numbers along a dim, the greatest first, and where they stand; the first of equals first."""
+    values, places = torch.sort(x, dim=dim, descending=True, stable=True)
+    return values.narrow(dim, 0, count), places.narrow(dim, 0, count)
+'''
+
+MOMENTS = '''\
+def moments(x, dims):
+    """Mean and variance over these dims."""
+    variance, mean = torch.var_mean(x, dims, correction=0)
+    return mean, variance
+'''
+
 KEPT = '''\
 def mean_where(value, kept):
     """The mean over the places that are kept."""
     return torch.where(kept, value, 0).sum() / kept.expand_as(value).sum().clamp(min=1)
+'''
+
+WEIGHTED = '''\
+def weighted_mean(value, weight, kept=True):
+    """The mean over the places, each counted by its weight, or by that of its row."""
+    weight = weight.reshape(weight.shape + (1,) * (value.dim() - weight.dim())).expand_as(value) * kept
+    total = weight.sum()
+    return torch.where(weight > 0, weight * value, 0).sum() / torch.where(total > 0, total, 1)
 '''
 
 CLIP = '''\
@@ -121,7 +143,10 @@ _TEXTS = {
     "normalise": NORMALISE,
     "greater": GREATER,
     "smaller": SMALLER,
+    "top": TOP,
+    "moments": MOMENTS,
     "kept": KEPT,
+    "weighted": WEIGHTED,
     "clip": CLIP,
 }
 HELPERS = {name: text.rstrip("\n").split("\n") for name, text in _TEXTS.items()}

@@ -11,8 +11,9 @@ from dotnn import spec
 from dotnn.elaborate.values import Bound, Known
 from dotnn.read.files import names_in
 from dotnn_torch.script.body import FANS, Writer
+from dotnn_torch.script.equations import write_equation
 from dotnn_torch.script.text import Code, docstring, free, indent
-from dotnn_torch.script.words import Argument
+from dotnn_torch.script.words import Argument, UnspokenError
 
 if TYPE_CHECKING:
     from dotnn_torch.script.book import Book
@@ -65,7 +66,8 @@ class Body(Writer):
 
     def assign(self, part: spec.Assign) -> None:
         if part.binders or any(target.indices for target in part.targets):
-            self.refuse(part, "an index equation")
+            self.equations(part)
+            return
         self.left = part.targets[0].name
         if len(part.values) == len(part.targets) == 1:
             known = self.known(part.values[0])
@@ -76,8 +78,21 @@ class Body(Writer):
         value = part.values[0]
         if len(part.values) == len(names) == 1 and isinstance(value, spec.Chain) and self.unrolled(names[0], value):
             return
-        made = ", ".join(self.code(v).text for v in part.values)
-        self.bind(part, [t.name for t in part.targets], names, made)
+        given = [self.argument(v) for v in part.values]
+        self.bind(part, [t.name for t in part.targets], names, ", ".join(g.code.text for g in given))
+        if len(given) == len(names):
+            for target, value in zip(part.targets, part.values, strict=True):
+                act = self.plain_names.add if id(value) in self.plain else self.plain_names.discard
+                act(target.name)
+
+    def equations(self, part: spec.Assign) -> None:
+        for target, value in zip(part.targets, part.values, strict=True):
+            self.left = target.name
+            try:
+                made = write_equation(self, part, target, value)
+            except UnspokenError as error:
+                self.refuse(value, str(error))
+            self.bind(part.model_copy(update={"values": ()}), [target.name], [free(target.name)], made.text)
 
     def unrolled(self, name: str, chain: spec.Chain) -> bool:
         """A chain of several stages, one a line."""
@@ -242,21 +257,43 @@ def write_function(book: Book, known: Known, made: Function) -> None:
     body.names |= {name: Code(free(name)) for name in (*inputs, *(p.name for p in definition.settings or ()))}
     body.block(definition.body)
     body.finish()
+    body.lines = _used(body.lines)
     made.draws = body.draws
     head = [free(n) for n in words]
-    defaults = {p.name: p.default for p in definition.inputs if p.default is not None}
-    head = [f"{free(n)}={body.code(defaults[n]).text}" if n in defaults else free(n) for n in words]
+    of_inputs = {p.name: p.default for p in definition.inputs if p.default is not None}
+    head = [f"{free(n)}={body.code(of_inputs[n]).text}" if n in of_inputs else free(n) for n in words]
     settings = definition.settings or ()
     rest = [(p.name, p.default if p.default and book.tells(p.default) else None) for p in settings]
     rest.sort(key=lambda entry: entry[1] is not None)
-    head += [free(n) if d is None else f"{free(n)}={body.code(d).text}" for n, d in rest]
+    late = {n: body.code(d).text for n, d in rest if d is not None and _of_others(d, rest)}
+    defaults = {n: "None" if n in late else body.code(d).text for n, d in rest if d is not None}
+    head += [f"{free(n)}={defaults[n]}" if n in defaults else free(n) for n, _ in rest]
     if made.draws and known.curried:
         head.insert(len(words), "at")
     elif made.draws:
         head += ["*", "at"]
     lines = docstring(book.doc(known))
+    lines += [f"{free(n)} = {default} if {free(n)} is None else {free(n)}" for n, default in late.items()]
     if shaped and any(name in FANS for name in inputs):
         used = [n if any(re.search(rf"\b{n}\b", line) for line in body.lines) else "_" for n in FANS]
         book.helpers.add("fans")
         lines.append(f"{', '.join(used)} = fans(shape)")
     made.lines = [f"def {made.name}({', '.join(head)}):", *indent([*lines, *body.lines])]
+
+
+def _used(lines: list[str]) -> list[str]:
+    """Without what is bound and never read, as where a branch that was not taken would have read it."""
+    while True:
+        text = "\n".join(lines)
+        for number, line in enumerate(lines):
+            found = re.match(r"(\w+) = (?!.*\bat\b)", line)
+            if found and len(re.findall(rf"\b{found[1]}\b", text)) == 1:
+                lines = lines[:number] + lines[number + 1 :]
+                break
+        else:
+            return lines
+
+
+def _of_others(default: spec.Expression | None, settings: Sequence[tuple[str, Any]]) -> bool:
+    """Whether a default is computed from other settings: Python knows them only inside."""
+    return default is not None and not set(names_in(default)).isdisjoint(name for name, _ in settings)

@@ -16,7 +16,7 @@ EXPRESSION, OR, AND, NOT, COMPARISON, EITHER, BOTH, SUM, PRODUCT, SIGN, POWER, A
 
 _SCRIPT = (
     "torch nn math np copy Path here read load net rows random main optimizer figures evaluate group "
-    "standardise fans normalise greater smaller mean_where clip"
+    "standardise fans normalise greater smaller top moments mean_where clip"
 )
 SCRIPT = frozenset(_SCRIPT.split())
 """Names that the script needs for itself."""

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from dotnn.build import Builder
 from dotnn.columns import DataBlock, no_fit
+from dotnn.data import Form, SourceTable
 from dotnn.elaborate.evaluate import WATCH
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.values import Bound, Size, Tensor
+from dotnn.overrides import settled
 from dotnn.plan import choose
 from dotnn.program import Program, RawColumn
+from dotnn.read.data import GENERATE, TABLE
 from dotnn.read.text import read_text
 from dotnn.spec import ColumnOf, Data, Definition, Part, Spec, Train
 from dotnn.update import slots
@@ -82,12 +85,15 @@ class Trace:
 class _Table:
     """Answers for a table that is not here, by what the program knows of its columns."""
 
-    def __init__(self, inputs: tuple[RawColumn, ...]) -> None:
+    def __init__(self, inputs: tuple[RawColumn, ...], bare: bool) -> None:
         self.inputs = inputs
+        single = (r for r in inputs if bare and len(r.columns) == 1)
+        self.forms = {r.columns[0]: Form("uint8" if r.dtype == "u8" else "float32", r.dims) for r in single}
+        self.arrays = self.forms
 
     def find(self, first: str, last: str | None) -> RawColumn:
         fits = [r for r in self.inputs if r.columns[0] == first and (last is None or r.columns[-1] == last)]
-        return next(r for r in fits if bool(r.dims) == (last is not None))
+        return next(r for r in fits if bool(r.dims) == (last is not None) or first in self.arrays)
 
     def resolve(self, written: ColumnOf) -> tuple[str, ...]:
         return self.find(written.first, written.last).columns
@@ -96,12 +102,14 @@ class _Table:
 class _Block(DataBlock):
     """A data block whose table is not here."""
 
-    def __init__(self, data: Data, inputs: tuple[RawColumn, ...]) -> None:
-        self.data, self.folder, self.table = data, Path(), _Table(inputs)  # type: ignore[assignment]
-        self.columns = {column.name: column for column in data.columns}
+    def __init__(self, spec: Spec, data: Data, program: Program) -> None:
+        self.inputs = program.inputs
+        bare = any(line.reader not in (TABLE, GENERATE) for line in data.sources)
+        self.table = cast(SourceTable, _Table(program.inputs, bare))  # in the place of the one that would be opened
+        super().__init__(data, Path(), spec, program.params)
 
     def classes(self, name: str, span: Any) -> tuple[str, ...]:
-        return next(r.classes for r in self.table.inputs if r.classes and r.columns == (name,))  # type: ignore[attr-defined]
+        return next(r.classes for r in self.inputs if r.classes and r.columns == (name,))
 
 
 @contextmanager
@@ -115,17 +123,18 @@ def watching(watch: Callable[[Frame, Part, Any], None]) -> Iterator[None]:
 
 def trace(program: Program, source: str) -> Trace:
     """The program's spec, built again while watched. Raises ``ProblemError``."""
-    spec = read_text(Source(name=program.spec, text=source))
+    spec = settled(read_text(Source(name=program.spec, text=source)), program.settings).spec
     train = choose(spec.trains, program.name, "train block", None, spec.file)
     data = choose(spec.data, train.data, "data block", train, spec.file)
-    found = Trace(spec, train, data, program)
-    found.builder = builder = Builder(spec, train, _Block(data, program.inputs), dict(program.params), no_fit)
+    block = _Block(spec, data, program)
+    found = Trace(spec, train, block.data, program)
+    found.builder = builder = Builder(spec, train, block, dict(program.params), no_fit)
     with np.errstate(all="ignore"), watching(found.watch):
         init = builder.init()
         slots(init.machine, train, init.machine.weights)
         evaluation = builder.evaluation()
     made = {*init.columns.made, *evaluation.columns.made}
-    found.columns = tuple(c.name for c in data.columns if c.name in made)
+    found.columns = tuple(name for name in block.columns if name in made)
     found.results = tuple(evaluation.outputs)
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import NoReturn
 
 from dotnn import spec
@@ -12,6 +11,7 @@ from dotnn.elaborate.evaluate import evaluate
 from dotnn.elaborate.library import USER
 from dotnn.elaborate.values import Bound, Known, Tensor
 from dotnn.operation import lookup
+from dotnn.patterns import last_of
 from dotnn.plan import scratch
 from dotnn.program import Patience, Watch
 from dotnn.training.display import is_share
@@ -49,6 +49,12 @@ class Columns(Writer):
 
     def line(self, column: spec.Column) -> str:
         self.now, self.count = column.name, 0
+        block = self.book.trace.builder.block
+        if block.generated and not block.lineage.fitted(column.name, len(block.lineage.wordings[column.name]) - 1):
+            self.names[column.name] = Code(free(column.name))
+            return f'{free(column.name)} = rows["{column.name}"]'
+        if len(block.lineage.wordings[column.name]) > 1:
+            self.refuse(column.value, "a column that replaces another")
         x = self.argument(column.value)
         made = x.code
         form = column.type
@@ -94,7 +100,8 @@ class Figures(Body):
         return Code(free(word))
 
     def dim(self, word: str) -> Code | None:
-        return Code(f"len({self.column(self.book.trace.columns[0])[0]})") if word == "b" else None  # type: ignore[index]
+        rows = self.column(self.book.trace.columns[0]) if word == "b" else None
+        return None if rows is None else Code(f"len({rows.text})")
 
     def net(self, part: spec.Expression, known: Known, given: list[Argument]) -> Code:
         if self.the_net is None or known.definition is not self.the_net.definition:
@@ -102,10 +109,18 @@ class Figures(Body):
         inputs = known.definition.inputs
         return call("net", *(self.accepted(a, p).text for a, p in zip(given, inputs, strict=False)))
 
-    def mean(self, objective: spec.Expression, where: spec.Expression | None) -> str:
+    def mean(
+        self, objective: spec.Expression, where: spec.Expression | None, weights: spec.Expression | None = None
+    ) -> str:
         x = self.argument(objective)
         if not x.tensors:
             self.refuse(objective, "a number that nothing changes")
+        if weights is not None:
+            if all(t.rank == 0 for t in x.tensors):
+                self.refuse(objective, "a mean whose rows are weighed")
+            self.book.helpers.add("weighted")
+            kept = "" if where is None else f", {self.code(where).text}"
+            return f"weighted_mean({x.real.text}, {self.argument(weights).real.text}{kept})"
         if where is not None:
             self.book.helpers.add("kept")
             return f"mean_where({x.real.text}, {self.code(where).text})"
@@ -129,10 +144,14 @@ def write_figures(book: Book, net: Known | None) -> list[str]:
         body.put(f"{', '.join(names)} = {call('net', *given).text}")
         body.names |= {n: Code(free(n)) for n in book.trace.results}
     body.block(train.assigns)
-    entries = [("loss", body.mean(train.loss.value, train.loss.where))]
+    entries = [("loss", body.mean(train.loss.value, train.loss.where, train.loss.weights))]
     if train.error is not None:
-        entries.append(("error", body.mean(train.error.value, train.error.where)))
-    entries += [(m.name, body.mean(m.value, None)) for m in train.metrics]
+        entries.append(("error", body.mean(train.error.value, train.error.where, train.error.weights)))
+    tables = {figure.name for figure in book.trace.program.figures if figure.dims}
+    for metric in train.metrics:
+        if metric.name in tables:
+            body.refuse(metric.value, "a metric that is a table")
+        entries.append((metric.name, body.mean(metric.value, None, metric.weights)))
     order = [n for n in book.trace.columns if n in body.used]
     first = f"{', '.join(free(n) for n in order)} = {', '.join(f'rows[{chr(34)}{n}{chr(34)}]' for n in order)}"
     made = [f'    "{name}": {value},' for name, value in entries]
@@ -293,10 +312,12 @@ def _gradients(book: Book) -> list[str]:
         book.helpers.add("clip")
         lines.append(f"clip(net.parameters(), {most!r})")
     weights = [fed.name for fed in book.trace.program.graphs["train"].inputs if fed.learned]
+    chosen = last_of(train.decays, weights)
     for decay in train.decays:
         rate = _number(book, decay.rate)
-        pattern = "".join(f"[{c}]" if c in "[?" else c for c in decay.pattern)
-        names = [book.torch_path(w) for w in weights if fnmatchcase(w, pattern)]
+        names = [book.torch_path(w) for w in weights if chosen.get(w) is decay]
+        if not names or not rate:
+            continue  # a line below says otherwise of all of them
         lines.append(f"for name in {several([chr(34) + n + chr(34) for n in names])}:")
         lines.append("    weight = net.get_parameter(name)")
         lines.append(f"    weight.grad += {rate!r} * weight.detach()")

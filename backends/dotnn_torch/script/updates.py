@@ -21,15 +21,30 @@ class Update(Body):
     def __init__(self, book: Book, known: Known) -> None:
         super().__init__(book, known, "", False)
         self.slots: list[tuple[str, str]] = []
+        self.looked_up: list[str] = []
+        """States that some weights have alone, or whose sizes are known only on the way: taken where they stand."""
 
     def state(self, part: spec.State) -> None:
+        weight = free(self.definition.inputs[0].name)
         for cell in part.cells:
+            name, number = free(cell.name), self.code(cell.init).text
+            self.names[cell.name] = Code(name)
+            like = f"torch.zeros_like({weight})" if number in ("0", "0.0") else f"torch.full_like({weight}, {number})"
+            if cell.type is None and self.depth == 0:
+                self.slots.append((cell.name, like))
+                continue
             if cell.type is not None:
-                self.refuse(cell, "a state of an optimizer with sizes of its own")
-            number = self.code(cell.init).text
-            like = "torch.zeros_like(w)" if number in ("0", "0.0") else f"torch.full_like(w, {number})"
-            self.slots.append((cell.name, like))
-            self.names[cell.name] = Code(free(cell.name))
+                sizes = [dim if isinstance(dim, spec.Rest) else dim.size for dim in cell.type.dims or ()]
+                shape = self.shape(sizes).text if sizes else "()"
+                like = f"{weight}.new_full({shape}, {number})"
+            self.put(f'{name} = state.get("{cell.name}", {like})')
+            self.looked_up.append(cell.name)
+
+    def bind(self, part: spec.Assign, targets: list[str], names: list[str], made: str) -> None:
+        super().bind(part, targets, names, made)
+        for target, name in zip(targets, names, strict=True):
+            if target in self.looked_up:
+                self.put(f'state["{target}"] = {name}')
 
 
 def write_optimizer(book: Book, known: Known, own: Sequence[str]) -> str:
@@ -40,17 +55,19 @@ def write_optimizer(book: Book, known: Known, own: Sequence[str]) -> str:
     body.names |= {p.name: Code(free(p.name)) for p in (*(definition.settings or ()), *definition.inputs)}
     body.names["step"] = Code("step")
     body.block(definition.body)
-    used = [p for p in definition.settings or () if _mentions(body.lines, free(p.name)) or p.name in own]
+    lines = [*body.lines, *(like for _, like in body.slots)]
+    used = [p for p in definition.settings or () if _mentions(lines, free(p.name)) or p.name in own]
     settings = [free(p.name) for p in used]
     heads = [free(p.name) if p.default is None else f"{free(p.name)}={body.code(p.default).text}" for p in used
              if not p.default or book.tells(p.default)]  # fmt: skip
     heads = [free(p.name) for p in used if free(p.name) not in {h.split("=")[0] for h in heads}] + heads
-    slots = [(free(name), like.replace("(w", f"({weight}")) for name, like in body.slots]
+    slots = [(free(name), like) for name, like in body.slots]
     steps = _mentions(body.lines, "step")
     inner = [f"{weight}, {gradient} = weight, weight.grad"]
     remembered = [*(["step=0"] if steps else []), *(f"{name}={like}" for name, like in slots)]
-    if remembered:
+    if remembered or body.looked_up:
         inner[0] = f"{weight}, {gradient}, state = weight, weight.grad, self.state[weight]"
+    if remembered:
         inner += ["if not state:", f"    state.update({', '.join(remembered)})"]
         words = [*(["step"] if steps else []), *(name for name, _ in slots)]
         taken = [*(['state["step"] + 1'] if steps else []), *(f'state["{name}"]' for name, _ in slots)]
@@ -59,10 +76,14 @@ def write_optimizer(book: Book, known: Known, own: Sequence[str]) -> str:
     if remembered:
         inner.append(f"state.update({', '.join(f'{name}={name}' for name in words)})")
     inner.append(f"weight.copy_({weight})")
-    read = [n for n in settings if _mentions(body.lines, n)]
+    read = [n for n in settings if _mentions(lines, n)]
     unpacked = f'{read[0]} = group["{read[0]}"]' if len(read) == 1 else (
         f"{', '.join(read)} = ({', '.join(f'group[{chr(34)}{n}{chr(34)}]' for n in read)})")  # fmt: skip
     unpacked = unpacked.replace("(group", "group", 1)[: -1 if len(read) > 1 else None]
+    if len(unpacked) > 100:
+        unpacked = (
+            f"{', '.join(read)} = (group[name] for name in ({', '.join(f'{chr(34)}{n}{chr(34)}' for n in read)}))"
+        )
     pairs = ", ".join(f'"{n}": {n}' for n in settings)
     name = book.namer(class_name(known.name))
     doc = docstring(book.doc(known))

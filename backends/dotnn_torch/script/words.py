@@ -126,7 +126,9 @@ def _fold(name: str, given: Sequence[Argument], settings: Settings) -> Code:
     if name in ("max", "min") and x.dtypes == {"bool"}:
         code = x.turned("long")
     word = {"max": "amax", "min": "amin"}.get(name, name)
-    return Code(f"{code.at(ATOM)}.{word}({axes_text(axes) if axes else ''})")
+    kept = "keep" in settings and settings["keep"].text == "True"
+    given_axes = axes_text(axes) if axes else f"({', '.join(map(str, range(x.tensors[0].rank)))},)" if kept else ""
+    return Code(f"{code.at(ATOM)}.{word}({given_axes}{', keepdim=True' if kept else ''})")
 
 
 def _extreme(name: str, given: Sequence[Argument], settings: Settings) -> Code:
@@ -170,11 +172,16 @@ def _stop(name: str, given: Sequence[Argument], settings: Settings) -> Code:
 
 
 def _merge(name: str, given: Sequence[Argument], settings: Settings) -> Code:
+    if len(given) != 2 or "over" in settings:
+        raise UnspokenError("`fold` with `over`")
     x, shape = given
     kept, merged = set(), set()
     for tensor, dims in zip(x.values, shape.values, strict=False):
         if not isinstance(tensor, Tensor) or not isinstance(dims, Shape):
             raise UnspokenError("`fold` of this")
+        last = tensor.labels[tensor.rank - len(dims.dims) :]
+        if all(label in tensor.labels for label in dims.labels) and dims.labels != last:
+            raise UnspokenError("`fold` of other dims than the last")
         kept.add(tensor.rank - len(dims.dims))
         merged.add(len(dims.dims))
     start = kept.pop() if len(kept) == 1 else -one(list(merged), "a `fold`")
@@ -195,6 +202,26 @@ def _fill(name: str, given: Sequence[Argument], settings: Settings) -> Code:
     return call("torch.full", shape.code.text, text, "device=DEVICE")
 
 
+def _rank(name: str, given: Sequence[Argument], settings: Settings) -> Code:
+    (x,) = given
+    return Code(f"{x.code.at(ATOM)}.dim()") if x.tensors else Code("0")
+
+
+def _shape(name: str, given: Sequence[Argument], settings: Settings) -> Code:
+    (x,) = given
+    return Code(f"{x.code.at(ATOM)}.shape") if x.tensors else Code("()")
+
+
+def _size(name: str, given: Sequence[Argument], settings: Settings) -> Code:
+    (x,) = given
+    axes = _axes(settings)
+    if not x.tensors:
+        return Code("1")
+    if axes is None:
+        return Code(f"{x.code.at(ATOM)}.numel()")
+    return Code(" * ".join(f"{x.code.at(ATOM)}.shape[{axis}]" for axis in axes), PRODUCT if len(axes) > 1 else ATOM)
+
+
 WORDS: dict[str, Word] = {
     **dict.fromkeys(("exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "abs", "sign", "floor"), _each),
     "sum": _fold,
@@ -210,16 +237,20 @@ WORDS: dict[str, Word] = {
     "stop": _stop,
     "fold": _merge,
     "fill": _fill,
+    "rank": _rank,
+    "shape": _shape,
+    "size": _size,
 }
 """`random` is not among them: it needs to know where it stands."""
 
 
-def speak(name: str, given: Sequence[Argument], settings: Settings) -> Code:
+def speak(name: str, given: Sequence[Argument], settings: Settings, more: Mapping[str, Word]) -> Code:
     """A call of an operation. Raises UnspokenError."""
-    if name not in WORDS:
+    word = WORDS.get(name) or more.get(name)
+    if word is None:
         raise UnspokenError(f"the operation `{name}`")
     try:
-        return WORDS[name](name, given, settings)
+        return word(name, given, settings)
     except ValueError:
         raise UnspokenError(f"this use of `{name}`") from None
 

@@ -25,7 +25,8 @@ from dotnn_torch.script.training import write_data, write_figures, write_loop
 from dotnn_torch.script.updates import write_optimizer
 
 _TRAIN_WORDS = (
-    "span name data assigns loss error metrics answer optimizer batch epochs steps seed stop keep clip decays doc"
+    "span name data assigns loss error metrics answer optimizer batch epochs steps seed stop keep clip decays doc "
+    "called"
 )
 TRAIN_WORDS = frozenset(_TRAIN_WORDS.split())
 """The lines of a train block that become text here."""

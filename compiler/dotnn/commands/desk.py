@@ -34,8 +34,8 @@ class NotAFile(Problem):
 
 class BadSetting(Problem):
     code = "C003"
-    title = "`--set {text}` gives no param a value"
-    help = "write the param's name, `=` and its value, without spaces: --set hidden=128"
+    title = "`--set {text}` gives nothing a value"
+    help = "write a name, `=` and its value, without spaces: --set hidden=128, --set train.batch=64"
     text: str
 
 
@@ -126,7 +126,7 @@ def settings(pairs: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
-        if not equals or not name.strip().isidentifier() or not value.strip():
+        if not equals or not all(part.isidentifier() for part in name.strip().split(".")) or not value.strip():
             raise BadSetting(text=pair).error()
         found[name.strip()] = value.strip()
     return found

@@ -24,7 +24,11 @@ def eval(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
     on: Annotated[
         str | None,
-        typer.Option(metavar="SPLIT | FILE", help="A part of its data, or a table with answers.", show_default="all"),
+        typer.Option(
+            metavar="PART | DATA | FILE",
+            help="A part of its data, other data of its spec (DATA or DATA.PART), or a table with answers.",
+            show_default="all",
+        ),
     ] = None,
     spec: Annotated[
         Path | None,
@@ -42,12 +46,13 @@ def eval(
 
     from dotnn import plugins
     from dotnn.commands import desk
+    from dotnn.training.elsewhere import block_in, elsewhere, spec_of
     from dotnn.training.evaluate import chosen, dataset_of, labelled_rows, measure
     from dotnn.training.run import plain, read_program, read_weights
     from dotnn.training.started import read_started
     from dotnn_grammar.problems import ProblemError
 
-    program, state = read_program(run), read_weights(run)
+    program, state = read_program(run), read_weights(run, desk.say)
     notes: list[str] = []
     if on is not None and on not in ("train", "val", "test") and Path(on).exists():
         rows = {on: labelled_rows(Path(on), program)}
@@ -60,7 +65,15 @@ def eval(
             if spec is None and not Path(began.spec).exists():
                 raise desk.SpecGone(run=str(run), spec=began.spec).error() from None
             raise
-        rows = chosen(dataset, on)
+        text, source = spec_of(run)
+        if block_in(text, on) is not None and on is not None:
+            try:
+                program, rows = elsewhere(text, program, dataset, folder, on)
+            except ProblemError as problem:
+                problem.sources = {source.name: source}
+                raise
+        else:
+            rows = chosen(dataset, on, [block.name for block in text.data])
         if dataset.fingerprint != began.facts.data:
             notes.append(
                 "note: the tables have changed since this run learned from them; its parts may hold other rows"
@@ -81,15 +94,18 @@ def eval(
 def table(program: Program, found: Mapping[str, Measured]) -> list[str]:
     """The figures in columns, one line a split."""
     from dotnn.training.display import is_share, shown
+    from dotnn.training.tables import tables
 
-    names = list(next(iter(found.values())).figures)
+    first = next(iter(found.values())).figures
+    names = [name for name in first if not isinstance(first[name], tuple)]
     heads = ["", "rows", *names]
     body: list[list[Any]] = [
         [split, f"{m.rows:,}", *(shown(m.figures[n], is_share(program, n)) for n in names)]
         for split, m in found.items()
     ]
     widths = [max(len(line[i]) for line in [heads, *body]) for i in range(len(heads))]
-    return [
+    lines = [
         f"{line[0]:<{widths[0]}}  " + "  ".join(f"{c:>{w}}" for c, w in zip(line[1:], widths[1:], strict=True))
         for line in [heads, *body]
     ]
+    return lines + [line for split, m in found.items() for line in tables(program, m.figures, split)]

@@ -35,11 +35,12 @@ def predict(
 ) -> int:
     """Ask a trained net: one answer for each row."""
     from dotnn import plugins
+    from dotnn.commands import desk
     from dotnn.data import read_rows, read_values
     from dotnn.training.run import read_program, read_weights
 
-    folder = run if run.is_dir() else run.parent
-    program, state = read_program(folder), read_weights(folder)
+    folder = run.parent if run.is_file() and run.suffix == ".onnx" else run
+    program, state = read_program(folder), read_weights(folder, desk.say)
     graph = program.graphs["predict"]
     wanted = {fed.name for fed in graph.inputs}
     one = len(rows) == 1 and _is_table(rows[0])

@@ -51,7 +51,7 @@ def go_on(folder: Path, spec: Path | None, epochs: int | None, steps: int | None
         found = newest(folder)
         for note in found.notes:
             desk.say(note)
-        compiled = _compiled(folder, path, started)
+        compiled = _compiled(folder, path, started, program.fold)
         backend = plugins.backend(started.backend)
         before, now = found.manifest.facts, facts_of(program, compiled.dataset, backend)
         refuse_other_data(folder, before, now)
@@ -69,7 +69,7 @@ def go_on(folder: Path, spec: Path | None, epochs: int | None, steps: int | None
     return code
 
 
-def _compiled(folder: Path, path: Path, started: Started) -> Compiled:
+def _compiled(folder: Path, path: Path, started: Started, fold: int | None) -> Compiled:
     """The spec as it is now, compiled for its data alone. Raises ``ProblemError`` where it is not the run's."""
     from dotnn.compiler import compile_file
     from dotnn.training.run import SPEC
@@ -77,7 +77,7 @@ def _compiled(folder: Path, path: Path, started: Started) -> Compiled:
 
     if not path.is_file():
         raise SpecMoved(folder=str(folder), spec=str(path)).error()
-    compiled = compile_file(_shown(path), settings=started.settings, train=started.block)
+    compiled = compile_file(_shown(path), settings=started.settings, train=started.block, fold=fold)
     if compiled.program.sha256 != started.facts.spec:
         lines = difference((folder / SPEC).read_text(encoding="utf-8"), compiled.source)
         if not lines:

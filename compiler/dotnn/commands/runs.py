@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,25 +103,31 @@ def _varied(found: Sequence[Record]) -> list[str]:
     """The params, and the other settings in which these runs differ: what a table needs to show."""
     params = list(dict.fromkeys(name for r in found for name in r.params or ()))
     told = [*params, "seed"]
-    for name in ("batch", "backend", "device"):
+    for name in ("batch", "accumulate", "precision", *_set(found), "backend", "device"):
         if len({str(r.settings().get(name)) for r in found if r.plan}) > 1:
             told.append(name)
     return told
+
+
+def _set(found: Sequence[Record]) -> list[str]:
+    """The paths that `--set` has changed, but those that a plain name tells of already."""
+    told = {name: text for r in found for name, text in (r.set or {}).items()}
+    plans = [{str(k): str(v) for k, v in (r.plan or {}).items()} for r in found]
+    return [name for name in told if not any(p.get(name.rpartition(".")[2]) == told[name] for p in plans)]
 
 
 def compare(one: Path, other: Path, as_json: bool) -> int:
     """Two runs side by side: what was set otherwise, what the specs say otherwise, and the figures."""
     import json
 
-    from dotnn.training.problems import NotARun
+    from dotnn.training.problems import no_run
     from dotnn.training.records import changed_settings, changed_spec, figure_names, read_record
-    from dotnn.training.run import PROGRAM
 
     found: list[Record] = []
     for path in (one, other):
         record = read_record(path)
         if record is None:
-            raise NotARun(path=str(path), missing=PROGRAM).error()
+            raise no_run(path)
         found.append(record)
     a, b = found
     settings, spec = changed_settings(a, b), changed_spec(a, b)
@@ -137,7 +143,7 @@ def compare(one: Path, other: Path, as_json: bool) -> int:
             cells = [_figure(r, name, part.get(name)) for r, part in zip(found, parts, strict=True)]
             if cells != ["-", "-"]:
                 lines.append([f"{split} {name}", *cells])
-    for line in columns(lines):
+    for line in [*columns(lines), *_tables(found)]:
         print(line)
     print()
     if settings:
@@ -150,10 +156,27 @@ def compare(one: Path, other: Path, as_json: bool) -> int:
     return 0
 
 
-def _figure(record: Record, name: str, value: float | None) -> str:
-    from dotnn.training.display import reads_as_share, shown
+def _tables(found: Sequence[Record]) -> Iterator[str]:
+    """The figures that are tables, those of one run above those of the other, where they differ."""
+    from dotnn.training.figures import read_reading
+    from dotnn.training.tables import drawn
 
-    return shown(value, reads_as_share((record.texts or {}).get(name, "")))
+    for split in ("val", "test"):
+        parts = [(r.figures or {}).get(split) or {} for r in found]
+        for name in dict.fromkeys(name for part in parts for name in part):
+            readings = [read_reading(part.get(name)) for part in parts]
+            if readings[0] == readings[1]:
+                continue
+            for record, reading in zip(found, readings, strict=True):
+                if isinstance(reading, tuple):
+                    yield from ["", f"{split} {name} of {record.folder}", *drawn(reading)]
+
+
+def _figure(record: Record, name: str, value: Any) -> str:
+    from dotnn.training.display import reads_as_share, shown
+    from dotnn.training.figures import read_reading
+
+    return shown(read_reading(value), reads_as_share((record.texts or {}).get(name, "")))
 
 
 def _plain(value: Any) -> str:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from dotnn.operation import Operation
 
 STD = Path(__file__).parent.parent / "std"
-HEAD = re.compile(r"^(function|layer|net|optimizer|data|train|param)\s+(?:on\s+)?(\w+)")
+HEAD = re.compile(
+    r"^(function|layer|net|optimizer|data|train|param)\s+(?:on\s+)?(\w+)(?:(?:\s+on\s+\w+)?\s+as\s+(\w+))?"
+)
 
 
 def show(
@@ -92,7 +94,7 @@ def definitions(source: str) -> Iterator[Text]:
         while depth > 0 and last + 1 < len(lines):
             last += 1
             depth += _depth(lines[last])
-        yield Text(head[1], head[2], number + 1, "\n".join(lines[first : last + 1]))
+        yield Text(head[1], head[3] or head[2], number + 1, "\n".join(lines[first : last + 1]))
 
 
 def _depth(line: str) -> int:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from dotnn.compiler import Compiled
     from dotnn.program import Program
     from dotnn.training.checkpoint import State
+    from dotnn.training.events import Observer, Outcome
     from dotnn.training.loggers import Guarded
-    from dotnn.training.loop import Flag, Observer, Outcome
+    from dotnn.training.measure import Flag
     from dotnn.training.trial import Job
     from dotnn_grammar.problems import Problem
     from dotnn_grammar.source import Source
@@ -65,6 +66,10 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with this run, as `nn resume RUN` does.")
     ] = None,
+    fold: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Examine this fold alone.", show_default="each of `split folds` in turn"),
+    ] = None,
     log: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Write for another program too: tensorboard.")
     ] = None,
@@ -76,17 +81,18 @@ def train(
     """Train a spec, and watch it learn."""
     from dotnn import plugins
     from dotnn.commands import desk
+    from dotnn.commands.several import Side, side_by_side
     from dotnn.compiler import program_names
     from dotnn.training import run
     from dotnn.training.loggers import open_loggers
     from dotnn.training.started import Started, facts_of
     from dotnn.training.store import every
-    from dotnn.training.trial import Job, begin
+    from dotnn.training.trial import Job, begin, begun
 
     if resume is not None:
         from dotnn.commands.resume import go_on
 
-        refuse_with_resume(set, out, seed, checkpoint_every, warm_start)
+        refuse_with_resume(set, out, seed, checkpoint_every, warm_start, fold)
         return go_on(resume, Path(file) if file else None, epochs, steps, False, format is Format.json)
     if file is None:
         raise typer.BadParameter("Name a spec, such as specs/digits.nn, or a run to go on with after --resume.")
@@ -95,43 +101,111 @@ def train(
     chosen = plugins.backend(backend)
     options = desk.options(device.value, threads)
     names = [name] if name else program_names(path)
+    turns = [(block, number) for block in names for number in folds_to_train(path, block, fold)]
     done: list[tuple[str, Program, Outcome]] = []
-    for block in names:
-        where = out / block if out is not None and len(names) > 1 else out
-        compiled = _compiled(path, block, values, seed)
-        earlier = earlier_run(compiled.program, path, warm_start)
-        started = Started(
-            spec=str(path.resolve()),
-            block=block,
-            settings=values,
-            seed=seed,
-            epochs=epochs,
-            steps=steps,
-            backend=backend,
-            target=options.target,
-            every=str(every(checkpoint_every)),
-            keep=keep_checkpoints,
-            log=tuple(log or ()),
-            warm=str(earlier or ""),
-            facts=facts_of(compiled.program, compiled.dataset, chosen),
-        )
-        folder = run.make_folder(compiled.program, where)
-        job = Job(compiled.program, compiled.dataset, chosen, options, folder, started)
-        work = partial(begin, job, compiled.source, first=first_weights(earlier))
-        try:
-            logs = open_loggers(started.log, folder, job.program, desk.say)
-        except BaseException:
-            run.discard(folder)
-            raise
-        outcome, code = conduct(job, compiled, path, format is Format.json, work, logs)
-        done.append((block, compiled.program, outcome))
-        if code:
-            return code
-    if len(done) > 1 and format is Format.text:
+    beside: list[Side] = []
+    together = len(names) > 1 and all(number is None for _, number in turns)
+    try:
+        for block, number in turns:
+            label = block if number is None else f"{block}, fold {number}"
+            where = out
+            if out is not None and len(names) > 1:
+                where = out / block
+            if where is not None and number is not None and fold is None:
+                where = where / f"fold-{number}"
+            if number is not None and format is Format.text:
+                desk.say(f"{label}:")
+            compiled = _compiled(path, block, values, seed, number)
+            earlier = earlier_run(compiled.program, path, warm_start)
+            started = Started(
+                spec=str(path.resolve()),
+                block=block,
+                settings=values,
+                seed=seed,
+                epochs=epochs,
+                steps=steps,
+                backend=backend,
+                target=options.target,
+                every=str(every(checkpoint_every)),
+                keep=keep_checkpoints,
+                log=tuple(log or ()),
+                warm=str(earlier or ""),
+                left_out=str(compiled.dataset.skipped or ""),
+                facts=facts_of(compiled.program, compiled.dataset, chosen),
+            )
+            folder = run.make_folder(compiled.program, where)
+            job = Job(compiled.program, compiled.dataset, chosen, options, folder, started)
+            work = partial(begin, job, compiled.source, first=first_weights(earlier))
+            course = partial(begun, job, compiled.source, first=first_weights(earlier))
+            try:
+                logs = open_loggers(started.log, folder, job.program, desk.say)
+            except BaseException:
+                run.discard(folder)
+                raise
+            if together:
+                beside.append(Side(block, job, compiled, course, logs))
+                continue
+            outcome, code = conduct(job, compiled, path, format is Format.json, work, logs)
+            done.append((label, compiled.program, outcome))
+            if code:
+                return code
+    except BaseException:
+        for side in beside:
+            run.discard(side.job.folder)
+        raise
+    if together:
+        return side_by_side(beside, path, format is Format.json)
+    if len(done) > 1 and len(names) > 1 and format is Format.text:
         desk.say()
         for line in compared(done):
             desk.say(line)
+    for block in names:
+        tell_folds(block, [(p, o) for _, p, o in done if p.name == block and p.fold is not None], format is Format.json)
     return 0
+
+
+def folds_to_train(path: Path, block: str, fold: int | None) -> list[int | None]:
+    """The folds that are examined, one after the other; [None] where the rows are in none."""
+    from dotnn.folds import folds_of
+    from dotnn.job import Text
+    from dotnn.read.stored import stored_program
+
+    if fold is not None or stored_program(path) is not None:
+        return [fold]
+    text = Text.read(path)
+    with text.placed():
+        count = folds_of(text.spec, block)
+    return [None] if count is None else list(range(1, count + 1))
+
+
+def tell_folds(block: str, done: Sequence[tuple[Program, Outcome]], as_json: bool) -> None:
+    """Mean and spread over the folds: what a single exam cannot tell."""
+    import json
+
+    from dotnn.commands import desk
+    from dotnn.folds import spread
+    from dotnn.training.display import is_share, shown
+
+    if len(done) < 2:
+        return
+    program = done[0][0]
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for split in ("val", "test"):
+        for name in done[0][1].splits.get(split, {}):
+            numbers = [outcome.splits[split][name] for _, outcome in done]
+            if all(isinstance(number, int | float) for number in numbers):
+                mean, wide = spread(numbers)
+                found.setdefault(split, {})[name] = {"mean": mean, "spread": wide}
+    if as_json:
+        print(json.dumps({"event": "folds", "name": block, "folds": len(done), **found}), flush=True)
+        return
+    desk.say(f"\n{block} over {len(done)} folds, mean and spread (one standard deviation):")
+    for split, figures in found.items():
+        cells = []
+        for name, figure in figures.items():
+            mean, wide = (shown(figure[word], is_share(program, name)) for word in ("mean", "spread"))
+            cells.append(f"{name} {mean} ± {wide}")
+        desk.say(f"  {split:<6} {'   '.join(cells)}")
 
 
 def earlier_run(program: Program, path: Path, given: Path | None) -> Path | None:
@@ -167,11 +241,11 @@ def refuse_with_resume(*given: object) -> None:
         raise typer.BadParameter(said)
 
 
-def _compiled(path: Path, block: str, values: dict[str, str], seed: int | None) -> Compiled:
+def _compiled(path: Path, block: str, values: dict[str, str], seed: int | None, fold: int | None) -> Compiled:
     from dotnn.commands import desk
     from dotnn.compiler import compile_file
 
-    compiled = compile_file(path, settings=values, train=block)
+    compiled = compile_file(path, settings=values, train=block, fold=fold)
     for note in compiled.notes:
         desk.say(note)
     if seed is None:
@@ -197,7 +271,7 @@ def conduct(
     from dotnn.training.signals import attended
 
     flag = Flag()
-    display = _display(job.folder, as_json)
+    display = _display(job.program.name, as_json)
 
     def all_of_it() -> Outcome:
         try:
@@ -224,11 +298,11 @@ def _tell(
 
     from dotnn.commands import desk
     from dotnn.training.baseline import baseline
-    from dotnn.training.run import done_event
+    from dotnn.training.run import done_event, named
     from dotnn.training.summary import summary
 
     if as_json:
-        print(json.dumps(done_event(job.folder, outcome)), flush=True)
+        print(json.dumps(named(job.program.name, done_event(job.folder, outcome))), flush=True)
     else:
         split = next((s for s in ("test", "val", "train") if s in outcome.splits), "train")
         guess = None if quick else baseline(job.program, job.dataset, job.backend, job.options, split)
@@ -253,12 +327,12 @@ def placed(problem: Problem, sources: Mapping[str, Source]) -> Problem:
     return problem
 
 
-def _display(folder: Path, as_json: bool) -> Observer:
+def _display(name: str, as_json: bool) -> Observer:
     from dotnn.training.display import Lines, Screen, colored
     from dotnn.training.run import Events
 
     if as_json:
-        return Events(folder)
+        return Events(name)
     if not colored(sys.stderr):
         return Lines()
     from rich.console import Console
@@ -304,6 +378,7 @@ def compared(done: list[tuple[str, Program, Outcome]]) -> list[str]:
     for name, program, outcome in done:
         split = next((s for s in ("test", "val", "train") if s in outcome.splits), "train")
         figures = outcome.splits.get(split, {})
-        cells = "   ".join(f"{split} {n} {shown(v, is_share(program, n))}" for n, v in figures.items())
+        numbers = {n: v for n, v in figures.items() if not isinstance(v, tuple)}
+        cells = "   ".join(f"{split} {n} {shown(v, is_share(program, n))}" for n, v in numbers.items())
         lines.append(f"  {name:<{width}}  {cells}   {program.parameters:,} numbers learned")
     return ["Side by side:", *lines]

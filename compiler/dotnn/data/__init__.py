@@ -1,11 +1,15 @@
 """The data room: the tables that a spec names become typed columns, and columns batches."""
 
+from dotnn.data.arrays import Form
 from dotnn.data.batches import batches
+from dotnn.data.columns import Bad
 from dotnn.data.given import read_rows, read_values
-from dotnn.data.load import Dataset, Rows, SourceTable, check_sample, find_classes, load, open_source
+from dotnn.data.load import Dataset, Rows, SourceTable, check_sample, find_classes, load, open_source, sample_notes
 
 __all__ = [
+    "Bad",
     "Dataset",
+    "Form",
     "Rows",
     "SourceTable",
     "batches",
@@ -15,4 +19,5 @@ __all__ = [
     "open_source",
     "read_rows",
     "read_values",
+    "sample_notes",
 ]

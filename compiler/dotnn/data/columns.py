@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from dotnn.data.arrays import Array, ArrayRows, Column
 from dotnn.data.paths import show
 from dotnn.data.tables import Rows
+from dotnn.feeds import NUMPY
 from dotnn.program import RawColumn
-from dotnn_grammar.problems import Problem, perhaps
+from dotnn_grammar.problems import Problem, ProblemError, perhaps
 from dotnn_grammar.source import Span
-
-Array = npt.NDArray[Any]
 
 
 class NotANumber(Problem):
@@ -98,19 +99,36 @@ class UnseenClass(Problem):
     advice: str
 
 
+class NestedValue(Problem):
+    code = "D048"
+    title = "{place}: the column `{column}` holds more than one value: {cell}"
+    label = "one number or text is needed here"
+    help = "write the values that are inside as columns of their own"
+    place: str
+    column: str
+    cell: str
+
+
+class OtherDims(Problem):
+    code = "D049"
+    title = "`{column}` of {file} holds {found} in each row, and {needed} is needed"
+    label = "this column"
+    help = "look whether this is the array that is meant; an array with dims of its own is a column by itself"
+    column: str
+    file: str
+    found: str
+    needed: str
+
+
+class Nested(str):
+    """A list or an object of a JSON table, as a short text: nothing reads it, and what wants to is told so."""
+
+
 MISSING = frozenset({"", "na", "n/a", "null", "none", "?", "-", "--"})
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_NUMPY: dict[str, type[np.generic]] = {
-    "bool": np.bool_,
-    "u8": np.uint8,
-    "i32": np.int32,
-    "i64": np.int64,
-    "u64": np.uint64,
-    "f16": np.float16,
-    "f32": np.float32,
-    "f64": np.float64,
-}
 _LARGEST_WHOLE = 2**63 - 1
+TRUTHS = {"yes": "1", "no": "0", "true": "1", "false": "0"}
+"""What may stand for 1 and 0 in a column that is read `as bool`."""
 _MOST = {
     "f16": float(np.finfo(np.float16).max),
     "f32": float(np.finfo(np.float32).max),
@@ -118,127 +136,226 @@ _MOST = {
 }
 
 
-class Reader(Protocol):
-    """Takes the cells of the columns that it wants from one block of rows after the other."""
+Block = Rows | ArrayRows
 
-    def take(self, rows: Rows) -> None: ...
+
+class Reader(Protocol):
+    """Takes what it wants of one block of rows after the other."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns that it wants."""
+
+    def take(self, rows: Block, bad: Bad | None = None) -> None:
+        """Raises ``ProblemError`` at a row that does not fit; with ``bad`` it is noted there, and the rest is taken."""
+
+
+class Bad:
+    """The rows that do not fit, where the spec says to leave them out: by number, with what is wrong with the first
+    value of each."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Problem] = {}
+        self.lost: list[Problem] = []
+        """Of those that could not be read at all, and so have no number."""
+        self.missing: Counter[str] = Counter()
+        """By column: how many rows have no value there, as far as it was looked at."""
+
+    def note(self, row: int, problem: Problem) -> None:
+        self.rows.setdefault(row, problem)
+        if isinstance(problem, EmptyCell):
+            self.missing[problem.column] += 1
+
+    def tell(self, problem: Problem) -> None:
+        self.lost.append(problem)
+
+
+class Cells(NamedTuple):
+    """Texts of some rows, row by row, a text for each of these columns."""
+
+    rows: Block
+    cells: list[str]
+    columns: Sequence[str]
+
+    def where(self, at: int) -> tuple[str, str]:
+        """Place and column of one of them."""
+        row, column = divmod(at, len(self.columns))
+        return self.rows.place(row), show(self.columns[column])
 
 
 class NumberReader:
-    """The cells of one raw input as numbers: ``finish() -> dtype[rows, *dims]``."""
+    """One raw input as numbers: ``finish() -> dtype[rows, *dims]``."""
 
     def __init__(self, raw: RawColumn, places: Sequence[int], span: Span | None) -> None:
         self.raw = raw
         self.span = span
         self._cells = _picker(places)
-        self._width = len(places)
         self._blocks: list[Array] = []
+        self._count = 0
         self._most = _MOST.get(raw.dtype, float(_LARGEST_WHOLE))
 
-    def take(self, rows: Rows) -> None:
-        cells = list(self._cells(rows.cells))
-        if self.raw.classes is not None:
-            block = self._classes(rows, cells)
-        elif self.raw.dtype.startswith("f"):
-            block = self._reals(rows, cells)
-        else:
-            block = self._wholes(rows, cells)
-        self._blocks.append(block)
+    @property
+    def names(self) -> Sequence[str]:
+        return self.raw.columns
+
+    def take(self, rows: Block, bad: Bad | None = None) -> None:
+        self._blocks.extend(self._taken(rows, bad))
+        self._count += len(rows)
+
+    def _taken(self, rows: Block, bad: Bad | None, first: int = 0) -> Iterator[Array]:
+        """The numbers of these rows, with zeros in the place of a row that is bad."""
+        try:
+            made = self._block(rows)
+        except ProblemError as wrong:
+            if bad is None:
+                raise
+            if len(rows) == 1:
+                bad.note(self._count + first, wrong.problems[0])
+                yield np.zeros(math.prod(self.raw.dims), NUMPY[self.raw.dtype])
+                return
+            half = len(rows) // 2
+            yield from self._taken(rows.part(0, half), bad, first)
+            yield from self._taken(rows.part(half, len(rows)), bad, first + half)
+            return
+        yield made
 
     def finish(self) -> Array:
-        whole = np.concatenate(self._blocks) if self._blocks else np.empty(0, _NUMPY[self.raw.dtype])
+        whole = np.concatenate(self._blocks) if self._blocks else np.empty(0, NUMPY[self.raw.dtype])
         return whole.reshape(-1, *self.raw.dims)
 
-    def _reals(self, rows: Rows, cells: list[str]) -> Array:
-        values = _quickly(cells, float, np.float64)
+    def _block(self, rows: Block) -> Array:
+        """The numbers of these rows, one after the other."""
+        if isinstance(rows, Rows):
+            return self._converted(Cells(rows, list(self._cells(rows.cells)), self.raw.columns))
+        made = [self._column(rows, name, rows.columns[name]) for name in self.raw.columns]
+        return (made[0] if len(made) == 1 else np.stack(made, axis=1)).reshape(-1)
+
+    def _column(self, rows: ArrayRows, name: str, column: Column) -> Array:
+        if isinstance(column, list):
+            return self._converted(Cells(rows, column, (name,)))
+        wanted = self.raw.dims if len(self.raw.columns) == 1 else ()
+        if column.shape[1:] != wanted:
+            facts = {"file": rows.file.shown, "column": show(name)}
+            found, needed = dims_text(column.shape[1:]), dims_text(wanted)
+            raise OtherDims(span=self.span, found=found, needed=needed, **facts).error()
+        if self.raw.classes is not None:
+            return self._classes(Cells(rows, [_written(value) for value in column.tolist()], (name,)))
+        if self.raw.dtype.startswith("f"):
+            with np.errstate(over="ignore", under="ignore"):
+                made = column.astype(NUMPY[self.raw.dtype])
+            self._require(rows, name, column, np.isfinite(made), self._beyond)
+            return made
+        if column.dtype.kind == "f":
+            self._require(rows, name, column, np.isfinite(column), self._beyond)
+            self._require(rows, name, column, np.abs(column) < float(_LARGEST_WHOLE), self._beyond)
+            self._require(rows, name, column, column == np.floor(column), partial(self._problem, NotWhole))
+        if self.raw.bound is not None:
+            fits = (column >= 0) & (column < self.raw.bound)
+            self._require(rows, name, column, fits, partial(self._out_of_bounds, bound=self.raw.bound))
+        if column.dtype == np.uint64:
+            self._require(rows, name, column, column <= _LARGEST_WHOLE, self._beyond)
+        return column.astype(NUMPY[self.raw.dtype])
+
+    def _require(
+        self, rows: ArrayRows, name: str, column: Array, fits: Array, problem: Callable[[Cells, int], Problem]
+    ) -> None:
+        """Raises the problem of the first number that does not fit."""
+        if fits.all():
+            return
+        at = int(np.argmin(fits.reshape(-1)))
+        row = at // max(1, math.prod(column.shape[1:]))
+        cell = _written(column.reshape(-1)[at].item())
+        raise problem(Cells(rows.part(row, row + 1), [cell], (name,)), 0).error()
+
+    def _converted(self, cells: Cells) -> Array:
+        if self.raw.classes is not None:
+            return self._classes(cells)
+        if self.raw.dtype == "bool":
+            cells = Cells(cells.rows, [TRUTHS.get(cell.strip().lower(), cell) for cell in cells.cells], cells.columns)
+        return self._reals(cells) if self.raw.dtype.startswith("f") else self._wholes(cells)
+
+    def _reals(self, cells: Cells) -> Array:
+        texts = cells.cells
+        values = _quickly(texts, float, np.float64)
         if values is None:
-            values = np.fromiter((self._real(rows, cells, i) for i in range(len(cells))), np.float64, len(cells))
+            values = np.fromiter((self._real(cells, i) for i in range(len(texts))), np.float64, len(texts))
         with np.errstate(over="ignore", under="ignore"):
-            small = values.astype(_NUMPY[self.raw.dtype])
+            small = values.astype(NUMPY[self.raw.dtype])
         fits = np.isfinite(small)
         if not fits.all():
-            raise self._beyond(rows, cells, int(np.argmin(fits)), self._most).error()
+            raise self._beyond(cells, int(np.argmin(fits))).error()
         return small
 
-    def _wholes(self, rows: Rows, cells: list[str]) -> Array:
-        values = _quickly(cells, int, np.int64)
+    def _wholes(self, cells: Cells) -> Array:
+        texts = cells.cells
+        values = _quickly(texts, int, np.int64)
         if values is None:
-            values = np.fromiter((self._whole(rows, cells, i) for i in range(len(cells))), np.int64, len(cells))
+            values = np.fromiter((self._whole(cells, i) for i in range(len(texts))), np.int64, len(texts))
         if self.raw.bound is not None:
             fits = (values >= 0) & (values < self.raw.bound)
             if not fits.all():
-                raise self._out_of_bounds(rows, cells, int(np.argmin(fits)), self.raw.bound).error()
-        return values.astype(_NUMPY[self.raw.dtype])
+                raise self._out_of_bounds(cells, int(np.argmin(fits)), self.raw.bound).error()
+        return values.astype(NUMPY[self.raw.dtype])
 
-    def _classes(self, rows: Rows, cells: list[str]) -> Array:
+    def _classes(self, cells: Cells) -> Array:
         numbers = {text: i for i, text in enumerate(self.raw.classes or ())}
-        found = [numbers.get(cell.strip(), -1) for cell in cells]
-        values = np.array(found, _NUMPY[self.raw.dtype])
+        found = [numbers.get(cell.strip(), -1) for cell in cells.cells]
+        values = np.array(found, NUMPY[self.raw.dtype])
         if len(found) and values.min() < 0:
             at = found.index(-1)
-            if not cells[at].strip():
-                raise self._empty(rows, cells, at).error()
+            refuse_no_text(cells, at, self.span)
             known = self.raw.classes or ()
             listed = ", ".join(f"`{show(text)}`" for text in known[:8]) + (" and more" if len(known) > 8 else "")
-            advice = perhaps(cells[at].strip(), [show(text) for text in known], f"the classes are {listed}")
-            raise self._problem(UnseenClass, rows, cells, at, advice=advice).error()
+            advice = perhaps(cells.cells[at].strip(), [show(text) for text in known], f"the classes are {listed}")
+            raise self._problem(UnseenClass, cells, at, advice=advice).error()
         return values
 
-    def _real(self, rows: Rows, cells: list[str], at: int) -> float:
-        cell = cells[at].strip()
+    def _real(self, cells: Cells, at: int) -> float:
+        refuse_nested(cells, at, self.span)
+        cell = cells.cells[at].strip()
         if _NUMBER.fullmatch(cell):
             value = float(cell)
             if abs(value) > self._most:
-                raise self._beyond(rows, cells, at, self._most).error()
+                raise self._beyond(cells, at).error()
             return value
         if cell.lower() in MISSING:
-            raise self._empty(rows, cells, at).error()
+            raise _empty(cells, at, self.span).error()
         if _odd(cell):
-            raise self._problem(NotFinite, rows, cells, at).error()
+            raise self._problem(NotFinite, cells, at).error()
         advice = "write it in digits, as in 12.5 or 1e-3"
         if re.fullmatch(r"[+-]?\d+,\d+", cell):
             advice = f"write a decimal point: {cell.replace(',', '.')}"
         elif not any(c.isdigit() for c in cell):
             advice = "a column of texts becomes classes with `as class`; a column of numbers holds digits alone"
-        raise self._problem(NotANumber, rows, cells, at, advice=advice).error()
+        raise self._problem(NotANumber, cells, at, advice=advice).error()
 
-    def _whole(self, rows: Rows, cells: list[str], at: int) -> int:
-        cell = cells[at].strip()
+    def _whole(self, cells: Cells, at: int) -> int:
+        cell = cells.cells[at].strip()
         if re.fullmatch(r"[+-]?\d+", cell, re.ASCII) and len(cell) <= 4000:
             value: int | float = int(cell)
         else:
-            value = self._real(rows, cells, at)
+            value = self._real(cells, at)
         if abs(value) > _LARGEST_WHOLE:
-            raise self._beyond(rows, cells, at, self._most).error()
+            raise self._beyond(cells, at).error()
         if value != int(value):
-            raise self._problem(NotWhole, rows, cells, at).error()
+            raise self._problem(NotWhole, cells, at).error()
         if self.raw.bound is not None and not 0 <= value < self.raw.bound:
-            raise self._out_of_bounds(rows, cells, at, self.raw.bound).error()
+            raise self._out_of_bounds(cells, at, self.raw.bound).error()
         return int(value)
 
-    def _beyond(self, rows: Rows, cells: list[str], at: int, most: float) -> Problem:
+    def _beyond(self, cells: Cells, at: int) -> Problem:
         """What to say of a number that has no place: written out but too large, or `nan` and its like."""
-        if _NUMBER.fullmatch(cells[at].strip()):
-            return self._problem(TooLarge, rows, cells, at, most=f"{most:.2g}")
-        return self._problem(NotFinite, rows, cells, at)
+        if _NUMBER.fullmatch(cells.cells[at].strip()):
+            return self._problem(TooLarge, cells, at, most=f"{self._most:.2g}")
+        return self._problem(NotFinite, cells, at)
 
-    def _out_of_bounds(self, rows: Rows, cells: list[str], at: int, bound: int) -> Problem:
+    def _out_of_bounds(self, cells: Cells, at: int, bound: int) -> Problem:
         allowed = f"0 to {bound - 1}" if bound > 1 else "0"
-        return self._problem(OutOfBounds, rows, cells, at, allowed=allowed, bound=bound)
+        return self._problem(OutOfBounds, cells, at, allowed=allowed, bound=bound)
 
-    def _empty(self, rows: Rows, cells: list[str], at: int) -> Problem:
-        cell = show(cells[at].strip())
-        row, column = divmod(at, self._width)
-        return EmptyCell(
-            span=self.span,
-            place=rows.place(row),
-            column=show(self.raw.columns[column]),
-            found=f"`{cell}` stands for nothing here; " if cell else "",
-        )
-
-    def _problem(self, problem: type[Problem], rows: Rows, cells: list[str], at: int, **facts: Any) -> Problem:
-        row, column = divmod(at, self._width)
-        facts |= {"place": rows.place(row), "column": show(self.raw.columns[column]), "cell": show(cells[at].strip())}
+    def _problem(self, problem: type[Problem], cells: Cells, at: int, **facts: Any) -> Problem:
+        place, column = cells.where(at)
+        facts |= {"place": place, "column": column, "cell": show(cells.cells[at].strip())}
         return problem(span=self.span, **facts)
 
 
@@ -252,14 +369,62 @@ class TextReader:
         self._place = place
         self._known: dict[str, str] = {}
 
-    def take(self, rows: Rows) -> None:
-        for number, row in enumerate(rows.cells):
-            text = row[self._place].strip()
-            if not text:
-                place = rows.place(number)
-                raise EmptyCell(span=self.span, place=place, column=show(self.column), found="").error()
+    @property
+    def names(self) -> Sequence[str]:
+        return (self.column,)
+
+    def take(self, rows: Block, bad: Bad | None = None) -> None:
+        cells = self._texts(rows)
+        for number, cell in enumerate(cells.cells):
+            text = cell.strip()
+            if not text or isinstance(cell, Nested):
+                try:
+                    refuse_no_text(cells, number, self.span)
+                except ProblemError as wrong:
+                    if bad is None:
+                        raise
+                    bad.note(len(self.texts), wrong.problems[0])
+                    text = ""
             # The same few texts come again and again: kept once.
             self.texts.append(self._known.setdefault(text, text))
+
+    def _texts(self, rows: Block) -> Cells:
+        if isinstance(rows, Rows):
+            return Cells(rows, [row[self._place] for row in rows.cells], (self.column,))
+        column = rows.columns[self.column]
+        texts = column if isinstance(column, list) else [_written(value) for value in column.tolist()]
+        return Cells(rows, texts, (self.column,))
+
+
+def refuse_no_text(cells: Cells, at: int, span: Span | None) -> None:
+    """Raises D025 or D048 where there is nothing to read."""
+    refuse_nested(cells, at, span)
+    if not cells.cells[at].strip():
+        raise _empty(cells, at, span).error()
+
+
+def refuse_nested(cells: Cells, at: int, span: Span | None) -> None:
+    if isinstance(cells.cells[at], Nested):
+        place, column = cells.where(at)
+        raise NestedValue(span=span, place=place, column=column, cell=show(cells.cells[at])).error()
+
+
+def _empty(cells: Cells, at: int, span: Span | None) -> Problem:
+    place, column = cells.where(at)
+    cell = show(cells.cells[at].strip())
+    found = f"`{cell}` stands for nothing here; " if cell else ""
+    return EmptyCell(span=span, place=place, column=column, found=found)
+
+
+def dims_text(dims: Sequence[int]) -> str:
+    return f"an array {'x'.join(map(str, dims))}" if dims else "one value"
+
+
+def _written(value: object) -> str:
+    """A value of an array as a table would have it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
 
 
 def _picker(places: Sequence[int]) -> Callable[[list[list[str]]], Iterable[str]]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dotnn.data.columns import NumberReader, by_name
+from dotnn.data.columns import NumberReader, by_name, dims_text
+from dotnn.data.idx import IdxFile, IdxTable, starts_as_idx
 from dotnn.data.load import advise
-from dotnn.data.paths import TableFile, check_suffix, show
+from dotnn.data.npz import NpzTable, stored
+from dotnn.data.paths import ARROWS, TEXTS, TableFile, check_suffix, show
+from dotnn.data.source import FileTable, GivenArrays, Supply
 from dotnn.data.tables import Rows as Block
-from dotnn.data.tables import read_header
-from dotnn.data.tables import read_rows as read_blocks
 from dotnn.program import RawColumn
 from dotnn_grammar.problems import Problem
 
@@ -70,23 +72,42 @@ class MissingValues(Problem):
     name: str
 
 
+class NeedsFile(Problem):
+    code = "D062"
+    title = "the net's input `{name}` is {what}, too much to be typed"
+    help = "give a file of the kind that it learned from: a NumPy file (.npz, .npy), or an IDX file"
+    name: str
+    what: str
+
+
 def read_rows(file: Path, raws: Sequence[RawColumn]) -> dict[str, Array]:
     """The rows of a user's table as the net's inputs, ``dtype[rows, *dims]`` each; other columns are let be.
 
     Raises D010 to D030 and D038.
     """
     inputs = [raw for raw in raws if raw.role == "data"]
-    table = check_suffix(TableFile(path=file, shown=show(str(file), 200), guarded=False))
-    header = read_header(table)
+    table = supply_of(file)
+    header = table.header()
     missing = [name for raw in inputs for name in raw.columns if name not in header]
     if missing:
-        raise MissingColumns(file=table.shown, names=_listed(missing), advice=advise(missing[0], header)).error()
+        advice = advise(missing[0], header)
+        raise MissingColumns(file=table.file.shown, names=_listed(missing), advice=advice).error()
     places = by_name(inputs, header)
     readers = [NumberReader(raw, places[raw.name], None) for raw in inputs]
-    for rows in read_blocks(table, header):
+    for rows in table.blocks(header, wanted=tuple(dict.fromkeys(name for raw in inputs for name in raw.columns))):
         for reader in readers:
             reader.take(rows)
     return {reader.raw.name: reader.finish() for reader in readers}
+
+
+def supply_of(file: Path) -> Supply:
+    """A file of the user's, by the end of its name; one without a known end may be an IDX file."""
+    found = TableFile(path=file, shown=show(str(file), 200), guarded=False)
+    if file.name.lower().endswith((".npz", ".npy")):
+        return GivenArrays("npz", NpzTable(stored(found)), None)
+    if found.suffix not in (*TEXTS, *ARROWS) and starts_as_idx(found):
+        return GivenArrays("idx", IdxTable([IdxFile(found)]), None)
+    return FileTable(check_suffix(found))
 
 
 def read_values(values: Sequence[str], raws: Sequence[RawColumn]) -> dict[str, Array]:
@@ -96,6 +117,9 @@ def read_values(values: Sequence[str], raws: Sequence[RawColumn]) -> dict[str, A
     """
     inputs = [raw for raw in raws if raw.role == "data"]
     names = list(dict.fromkeys(name for raw in inputs for name in raw.columns))
+    for raw in inputs:
+        if prod(raw.dims) != len(raw.columns):
+            raise NeedsFile(name=show(raw.columns[0]), what=dims_text(raw.dims)).error()
     row = _named(values, names) if any("=" in value for value in values) else _in_order(values, names)
     block = Block(TableFile(path=Path("values"), shown="values", guarded=False), [row], [1])
     places = by_name(inputs, names)

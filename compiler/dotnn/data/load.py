@@ -13,11 +13,12 @@ import numpy.typing as npt
 from pydantic import BaseModel
 
 from dotnn import spec
-from dotnn.data.columns import NumberReader, Reader, TextReader, by_name
+from dotnn.data.arrays import Form
+from dotnn.data.columns import Bad, NumberReader, Reader, TextReader, by_name, dims_text
 from dotnn.data.paths import refuse_twice, show
-from dotnn.data.source import Supply, supplies
+from dotnn.data.source import GivenArrays, Supply, supplies
 from dotnn.data.split import split_rows
-from dotnn.data.tables import compare_headers
+from dotnn.data.tables import OtherHeader, compare_headers
 from dotnn.program import RawColumn
 from dotnn_grammar.problems import Problem, perhaps
 from dotnn_grammar.source import Span
@@ -94,12 +95,39 @@ class NoSource(Problem):
     name: str
 
 
+class NothingFits(Problem):
+    code = "D061"
+    title = "every row of the part `{part}` is left out"
+    label = "bad rows are left out here"
+    help = "the first: {first}"
+    part: str
+    first: str
+
+
 @dataclass(frozen=True)
 class Rows:
     """The rows of one part, in the order of the table: ``arrays[raw input] = dtype[count, *dims]``."""
 
     count: int
     arrays: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """The rows that were left out, since the spec says `on bad row skip`."""
+
+    count: int
+    of: int
+    """How many rows there were, these among them."""
+    first: tuple[str, ...]
+    """What is wrong with the first of them, each with file and line."""
+    missing: Mapping[str, int] = field(default_factory=dict)
+    """By column: how many of them have no value there."""
+
+    def __str__(self) -> str:
+        more = f"; and {self.count - len(self.first):,} more" if self.count > len(self.first) else ""
+        rows = "1 row is" if self.count == 1 else f"{self.count:,} rows are"
+        return f"{rows} left out, of {self.of:,}: {'; '.join(self.first)}{more}"
 
 
 @dataclass(frozen=True)
@@ -110,6 +138,11 @@ class Dataset:
     """By name, in the order of the spec: train first where the spec has it first; `train` alone without a split."""
     fingerprint: str
     """SHA-256 (hexadecimal) over the unpacked bytes of the tables, in order: equal for equal data."""
+    skipped: Skipped | None = None
+
+    def notes(self) -> tuple[str, ...]:
+        """What the person should know of how it was read."""
+        return (f"note: {self.skipped}",) if self.skipped else ()
 
 
 @dataclass(frozen=True)
@@ -120,6 +153,10 @@ class SourceTable:
     tests: tuple[Supply, ...]
     header: tuple[str, ...]
     span: Span = field(repr=False)
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    """What is known of the columns before they are read: those of arrays have dims."""
+    bare: bool = False
+    """Whether a line may name a column without the word `column`."""
 
     def resolve(self, column: spec.ColumnOf) -> tuple[str, ...]:
         """The names that a `column` or `columns … to …` stands for, both ends included. Raises D030 and D031."""
@@ -131,9 +168,14 @@ class SourceTable:
             raise BackwardRange(span=column.span, first=show(column.first), last=show(column.last)).error()
         return self.header[first : last + 1]
 
+    @property
+    def arrays(self) -> Mapping[str, Form]:
+        """Columns that are arrays, of a source that has nothing else."""
+        return self.forms if self.bare else {}
+
     def count_rows(self) -> int:
         """How many rows the tables have, those of `test table` included (reads them)."""
-        return sum(len(rows.cells) for file in (*self.files, *self.tests) for rows in file.blocks(self.header))
+        return sum(len(rows) for file in (*self.files, *self.tests) for rows in file.blocks(self.header))
 
     def require(self, names: Sequence[str], span: Span | None) -> None:
         for name in names:
@@ -158,10 +200,29 @@ def open_source(data: spec.Data, folder: Path) -> SourceTable:
     if not files:
         raise NoSource(span=data.span, name=data.name).error()
     refuse_twice([f.file for f in (*files, *tests)])
-    header = files[0].header()
+    header, forms = files[0].header(), files[0].forms()
     for file in (*files[1:], *tests):
         compare_headers(files[0].file, header, file.file, file.header())
-    return SourceTable(files=tuple(files), tests=tuple(tests), header=header, span=data.span)
+        _compare_forms(files[0], forms, file)
+    return SourceTable(
+        files=tuple(files),
+        tests=tuple(tests),
+        header=header,
+        span=data.span,
+        forms=forms,
+        bare=isinstance(files[0], GivenArrays),
+    )
+
+
+def _compare_forms(first: Supply, forms: Mapping[str, Form], other: Supply) -> None:
+    """Raises D021 where an array has other dims in another file."""
+    for name, form in other.forms().items():
+        if form.dims != forms[name].dims:
+            there, here = dims_text(form.dims), dims_text(forms[name].dims)
+            difference = f"`{show(name)}` holds {there} in each row of it, and {here} before"
+            raise OtherHeader(
+                span=other.file.span, file=other.file.shown, first=first.file.shown, difference=difference
+            ).error()
 
 
 def load(
@@ -184,26 +245,62 @@ def load(
     if grouping is not None and grouping not in all_readers:
         all_readers.append(grouping)
     marks = hashlib.sha256()
+    bad = Bad() if data.bad_rows == "skip" else None
     counts = {"source": 0, "test": 0}
     for role, files in (("source", table.files), ("test", table.tests)):
         for file in files:
-            blocks, mark = file.marked(table.header)
-            marks.update(role.encode() + mark)
-            for rows in blocks:
-                counts[role] += len(rows.cells)
+            mark = hashlib.sha256()
+            for rows in file.blocks(table.header, None, _wanted(all_readers), mark, bad.tell if bad else None):
+                counts[role] += len(rows)
                 for reader in all_readers:
-                    reader.take(rows)
+                    reader.take(rows, bad)
+            marks.update(role.encode() + mark.digest())
     arrays = {name: reader.finish() for name, reader in readers.items()}
     groups = _groups(data, grouping, arrays, counts["source"])
     places = _places(data, counts["source"], counts["test"], groups)
-    splits = {name: _pick(arrays, rows, sum(counts.values())) for name, rows in places.items()}
+    total = sum(counts.values())
+    skipped = None
+    if bad is not None:
+        places, skipped = _without(places, bad, total, data)
+    splits = {name: _pick(arrays, rows, total) for name, rows in places.items()}
     for raw in raws:
         _refuse_one_answer(raw, splits, spans)
-    return Dataset(splits=splits, fingerprint=marks.hexdigest())
+    return Dataset(splits=splits, fingerprint=marks.hexdigest(), skipped=skipped)
 
 
-def find_classes(data: spec.Data, column_name: str, span: Span, folder: Path) -> tuple[str, ...]:
-    """The texts of a column that occur in the training rows, sorted: what `as class` counts by. Raises D001 to D037."""
+FIRST = 3
+"""Of how many rows that were left out it is said why."""
+
+
+def _without(
+    places: Mapping[str, Array], bad: Bad, count: int, data: spec.Data
+) -> tuple[dict[str, Array], Skipped | None]:
+    """The parts without the rows that are bad: the others stay in the part to which they were dealt."""
+    problems = [*bad.lost, *(bad.rows[row] for row in sorted(bad.rows))]
+    if not problems:
+        return dict(places), None
+    fine = np.ones(count, bool)
+    fine[list(bad.rows)] = False
+    left = {name: rows[fine[rows]] for name, rows in places.items()}
+    for name, rows in left.items():
+        if not len(rows):
+            raise NothingFits(span=data.span, part=name, first=problems[0].title_text).error()
+    first = tuple(problem.title_text for problem in problems[:FIRST])
+    return left, Skipped(len(problems), count + len(bad.lost), first, dict(bad.missing))
+
+
+def _wanted(readers: Sequence[Reader]) -> tuple[str, ...]:
+    """The columns that somebody reads."""
+    return tuple(dict.fromkeys(name for reader in readers for name in reader.names))
+
+
+def find_classes(
+    data: spec.Data, column_name: str, span: Span, folder: Path, most: int | None = None
+) -> tuple[str, ...]:
+    """The texts of a column that occur in the training rows, sorted: what `as class` counts by. Raises D001 to D037.
+
+    most: look at so many rows of each file at most; where there are more, the texts are those of these rows.
+    """
     table = open_source(data, folder)
     table.require([column_name], span)
     _check_split(data)
@@ -211,16 +308,24 @@ def find_classes(data: spec.Data, column_name: str, span: Span, folder: Path) ->
     grouping = _grouping(data, table, {}, None)
     same = isinstance(grouping, TextReader) and grouping.column == column_name
     readers: list[Reader] = [texts] if grouping is None or same else [texts, grouping]
+    bad = Bad() if data.bad_rows == "skip" else None
     count = 0
+    whole = True
     for file in table.files:
-        for rows in file.blocks(table.header):
-            count += len(rows.cells)
+        seen = 0
+        limit = None if most is None else most + 1
+        for rows in file.blocks(table.header, limit, _wanted(readers), None, bad.tell if bad else None):
+            seen += len(rows)
             for reader in readers:
-                reader.take(rows)
+                reader.take(rows, bad)
+        count += seen
+        whole = whole and (most is None or seen <= most)
+    if not whole:
+        return tuple(sorted({text for text in texts.texts if text}))
     groups = _groups(data, texts if same else grouping, {}, count)
     places = _places(data, count, None, groups)
     training = places.get("train", next(iter(places.values())))
-    classes = tuple(sorted({texts.texts[row] for row in training.tolist()}))
+    classes = tuple(sorted({texts.texts[row] for row in training.tolist()} - {""}))
     if len(classes) == 1:
         advice = "a class needs another to be told from: look whether this is the column that is meant"
         raise OneClass(span=span, value=show(classes[0]), column=show(column_name), advice=advice).error()
@@ -228,19 +333,36 @@ def find_classes(data: spec.Data, column_name: str, span: Span, folder: Path) ->
 
 
 def check_sample(
-    data: spec.Data, raws: Sequence[RawColumn], spans: Mapping[str, Span], folder: Path, rows: int = 200
+    data: spec.Data,
+    raws: Sequence[RawColumn],
+    spans: Mapping[str, Span],
+    folder: Path,
+    rows: int = 200,
+    bad: Bad | None = None,
 ) -> int:
-    """Looks at the first ``rows`` rows of each table as ``load`` would; returns how many. Raises D001 to D036."""
+    """Looks at the first ``rows`` rows of each table as ``load`` would; returns how many. Raises D001 to D036.
+
+    bad: hears of the rows that would be left out, where the spec says so.
+    """
     table = open_source(data, folder)
     _check_split(data)
     readers = _readers(table, raws, spans)
+    all_readers = list(readers.values())
+    bad = bad or Bad() if data.bad_rows == "skip" else None
     seen = 0
     for file in (*table.files, *table.tests):
-        for block in file.blocks(table.header, rows):
-            seen += len(block.cells)
-            for reader in readers.values():
-                reader.take(block)
+        for block in file.blocks(table.header, rows, _wanted(all_readers), None, bad.tell if bad else None):
+            seen += len(block)
+            for reader in all_readers:
+                reader.take(block, bad)
     return seen
+
+
+def sample_notes(bad: Bad, rows: int) -> tuple[str, ...]:
+    """What to say of the rows that a sample would leave out."""
+    problems = [*bad.lost, *(bad.rows[row] for row in sorted(bad.rows))]
+    first = tuple(problem.title_text for problem in problems[:FIRST])
+    return (f"note: {Skipped(len(problems), rows + len(bad.lost), first)} (so far)",) if problems else ()
 
 
 def _readers(table: SourceTable, raws: Sequence[RawColumn], spans: Mapping[str, Span]) -> dict[str, NumberReader]:
@@ -277,6 +399,8 @@ def _grouping(
     if column is None:
         raise _cannot(data.split, "no line of this data makes a column of that name").error()
     named = next(_columns_in(column.value), None)
+    if isinstance(column.value, spec.Name) and column.value.name in table.arrays:
+        named = spec.ColumnOf(span=column.span, first=column.value.name)
     word = column.type.word if column.type else None
     if named is None or named.last is not None or word not in ("class", "int"):
         raise _cannot(data.split, "this is no column of classes or whole numbers").error()
@@ -319,8 +443,7 @@ def _places(data: spec.Data, count: int, tests: int | None, groups: Array | None
     if data.split is None:
         places: dict[str, Array] = {"train": np.arange(count)}
     else:
-        shares = {share.name: share.share for share in data.split.shares}
-        places = dict(split_rows(count, shares, data.seed, groups, data.split.in_order))
+        places = _dealt(data.split, count, data.seed, groups)
         for share in data.split.shares:
             if not len(places[share.name]):
                 rows = "1 row" if count == 1 else f"{count} rows"
@@ -328,6 +451,22 @@ def _places(data: spec.Data, count: int, tests: int | None, groups: Array | None
     if tests:
         places["test"] = np.arange(count, count + tests)
     return places
+
+
+def _dealt(split: spec.Split, count: int, seed: int, groups: Array | None) -> dict[str, Array]:
+    """The rows of each part; of folds one is `val`, and the others together are `train`."""
+    shares = {share.name: share.share for share in split.shares}
+    if split.folds is None:
+        return dict(split_rows(count, shares, seed, groups, split.in_order))
+    folds = [f"fold {number}" for number in range(1, split.folds + 1)]
+    rest = {name: share for name, share in shares.items() if name not in ("train", "val")}
+    found = split_rows(count, {**dict.fromkeys(folds, shares["val"]), **rest}, seed, groups, split.in_order)
+    others = [found[name] for name in folds if name != folds[split.fold - 1]]
+    return {
+        "train": np.sort(np.concatenate(others)),
+        "val": found[folds[split.fold - 1]],
+        **{name: found[name] for name in rest},
+    }
 
 
 def _pick(arrays: Mapping[str, Array], rows: Array, count: int) -> Rows:

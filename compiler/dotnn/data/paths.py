@@ -12,7 +12,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import BinaryIO
 
 from dotnn import spec
@@ -113,9 +113,9 @@ class NothingMatches(Problem):
 
 class UnknownSuffix(Problem):
     code = "D010"
-    title = "`{file}` has the name of no table that is known here"
-    label = "what it holds is told by the end of its name"
-    help = "tables end in .csv or .tsv, packed ones in .csv.gz or .tsv.gz"
+    title = "`{file}` is not a table, by the end of its name"
+    label = "its end says what a file holds"
+    help = "tables end in .csv, .tsv, .jsonl (packed: .csv.gz, .xz, .bz2), .parquet, .arrow or .feather"
     file: str
 
 
@@ -136,7 +136,10 @@ class FileTwice(Problem):
     file: str
 
 
-SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson")
+"""Ends of the names of tables that may be packed."""
+ARROWS = (".parquet", ".arrow", ".feather")
+PACKINGS = (".gz", ".xz", ".bz2")
 
 
 @dataclass(frozen=True)
@@ -149,14 +152,25 @@ class TableFile:
     guarded: bool = True
     follows: bool = False
     """Links are followed, since the user said so."""
+    packed: str | None = None
+    """How it is packed, where its name does not tell."""
 
     @property
-    def packed(self) -> bool:
-        return self.path.name.lower().endswith(".gz")
+    def packing(self) -> str:
+        """`.gz`, `.xz`, `.bz2`; empty for a file that is not packed."""
+        if self.packed is not None:
+            return self.packed
+        return next((end for end in PACKINGS if self.path.name.lower().endswith(end)), "")
+
+    @property
+    def suffix(self) -> str:
+        """What it holds: `.csv`, also of `rows.csv.gz`."""
+        name = self.path.name.lower()
+        return PurePath(name.removesuffix(self.packing)).suffix
 
     @property
     def delimiter(self) -> str:
-        return "\t" if self.path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
+        return "\t" if self.suffix == ".tsv" else ","
 
 
 def show(text: str, most: int = 40) -> str:
@@ -193,7 +207,7 @@ def refuse_twice(files: Sequence[TableFile]) -> None:
 
 
 def check_suffix(file: TableFile) -> TableFile:
-    if not file.path.name.lower().endswith(SUFFIXES):
+    if file.suffix not in TEXTS and (file.suffix not in ARROWS or file.packing):
         raise UnknownSuffix(span=file.span, file=file.shown).error()
     return file
 

@@ -1,19 +1,24 @@
-"""Where rows come from: `source WORD "…"`. Our own word is `table`; it comes in by the hook, as others do.
+"""Where rows come from: `source WORD "…"`. Our own words (`table`, `idx`, `npz`) come in by the hook, as others do.
 
-Whatever the word, a ``Supply`` is what is left: a first line, and rows of text in blocks.
+Whatever the word, a ``Supply`` is what is left: the names of the columns, and rows of texts or of arrays, in blocks.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Protocol
 
+import numpy as np
+
 from dotnn import spec
-from dotnn.data.paths import TableFile, UnknownReader, find_file, find_files, open_table, show
-from dotnn.data.tables import Rows, read_and_mark, read_header, read_rows
+from dotnn.data import arrow, jsonlines
+from dotnn.data.arrays import ArrayRows, Column, Form, rows_at_once
+from dotnn.data.columns import Block
+from dotnn.data.paths import ARROWS, TableFile, UnknownReader, find_file, find_files, open_table, show
+from dotnn.data.tables import HeaderOnly, Rows, Tell, read_header, read_rows
 from dotnn.entries import hook
 from dotnn.plugins import DataSource
 from dotnn_grammar.limits import limits
@@ -54,16 +59,37 @@ class Supply(Protocol):
     def header(self) -> tuple[str, ...]:
         """The names of the columns; reads no further."""
 
-    def blocks(self, header: Sequence[str], most: int | None = None) -> Iterator[Rows]:
-        """All rows (or the first ``most``), each with a cell for each column."""
+    def forms(self) -> Mapping[str, Form]:
+        """What is known of the columns before they are read: nothing, where all are texts."""
 
-    def marked(self, header: Sequence[str]) -> tuple[Iterator[Rows], bytes]:
-        """All rows, and 32 bytes that are the same for the same data."""
+    def blocks(
+        self,
+        header: Sequence[str],
+        most: int | None = None,
+        wanted: Sequence[str] | None = None,
+        mark: Mark | None = None,
+        bad: Tell | None = None,
+    ) -> Iterator[Block]:
+        """All rows (or the first ``most``).
+
+        wanted: the columns that are looked at; others may be left out of arrays. mark: a hash that is told the data,
+        the same for the same. bad: hears of rows that cannot be read, and are left out; without it they are an error.
+        """
+
+
+class Mark(Protocol):
+    """A hash."""
+
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class FileTable:
-    """A CSV or TSV file. Satisfies ``Supply``, and ``dotnn.plugins.Table``."""
+    """A table in a file, by the end of its name: CSV, TSV, JSON lines, Parquet, Arrow.
+
+    Satisfies ``Supply``, and ``dotnn.plugins.Table``.
+    """
 
     file: TableFile
 
@@ -72,17 +98,41 @@ class FileTable:
         return self.file.shown
 
     def header(self) -> tuple[str, ...]:
-        return read_header(self.file)
+        if self.file.suffix in ARROWS:
+            return arrow.read_header(self.file)
+        return jsonlines.read_header(self.file) if self._json else read_header(self.file)
+
+    def forms(self) -> Mapping[str, Form]:
+        return arrow.read_forms(self.file) if self.file.suffix in ARROWS else {}
 
     def rows(self) -> Iterator[Sequence[str]]:
         for block in self.blocks(self.header()):
             yield from block.cells
 
-    def blocks(self, header: Sequence[str], most: int | None = None) -> Iterator[Rows]:
-        return read_rows(self.file, header, most)
+    def blocks(
+        self,
+        header: Sequence[str],
+        most: int | None = None,
+        wanted: Sequence[str] | None = None,
+        mark: Mark | None = None,
+        bad: Tell | None = None,
+    ) -> Iterator[Block]:
+        if self.file.suffix in ARROWS:
+            if mark is not None:
+                mark_file(self.file, mark)
+            return arrow.read_rows(self.file, header, most, wanted)
+        return (jsonlines.read_rows if self._json else read_rows)(self.file, header, most, mark, bad)
 
-    def marked(self, header: Sequence[str]) -> tuple[Iterator[Rows], bytes]:
-        return read_and_mark(self.file, header)
+    @property
+    def _json(self) -> bool:
+        return self.file.suffix in (".jsonl", ".ndjson")
+
+
+def mark_file(file: TableFile, mark: Mark) -> None:
+    """Tells the hash the bytes of a file as they lie there."""
+    with open_table(file) as raw:
+        while part := raw.read(1 << 20):
+            mark.update(part)
 
 
 @dataclass(frozen=True)
@@ -96,6 +146,9 @@ class Folder:
         """The tables that a name or pattern stands for."""
         return find_files(self.line.model_copy(update={"files": (pattern,)}), self.folder)
 
+    def file(self, name: str) -> TableFile:
+        return find_file(name, self.line.span, self.folder)
+
     def open(self, file: str) -> BinaryIO:
         return open_table(find_file(file, self.line.span, self.folder))
 
@@ -107,7 +160,7 @@ class TableSource:
     """Satisfies ``dotnn.plugins.DataSource``."""
 
     name = "table"
-    summary = "CSV and TSV files, which may be packed (.gz)"
+    summary = "CSV, TSV and JSON lines, which may be packed (.gz, .xz, .bz2); Parquet and Arrow"
 
     def tables(self, argument: str, place: Folder) -> Sequence[FileTable]:
         return [FileTable(file) for file in place.find(argument)]
@@ -115,13 +168,16 @@ class TableSource:
 
 @hook
 def dotnn_sources() -> Sequence[Any]:
-    return (TableSource(),)
+    from dotnn.data.idx import IdxSource
+    from dotnn.data.npz import NpzSource
+
+    return (TableSource(), IdxSource(), NpzSource())
 
 
 class Given:
     """A stranger's table, which is believed nothing: its columns are counted, its rows too. Satisfies ``Supply``."""
 
-    def __init__(self, word: str, table: Any, span: Span) -> None:
+    def __init__(self, word: str, table: Any, span: Span | None) -> None:
         self.word, self.table, self.span = word, table, span
         shown = self._guarded(lambda: str(table.shown))
         self.file = TableFile(path=Path(f"{word}:{shown}"), shown=show(shown, 200), span=span)
@@ -136,23 +192,33 @@ class Given:
             raise self._broken(f"it has more than {limits().columns} columns").error()
         return names
 
-    def blocks(self, header: Sequence[str], most: int | None = None) -> Iterator[Rows]:
+    def forms(self) -> Mapping[str, Form]:
+        return {}
+
+    def blocks(
+        self,
+        header: Sequence[str],
+        most: int | None = None,
+        wanted: Sequence[str] | None = None,
+        mark: Mark | None = None,
+        bad: Tell | None = None,
+    ) -> Iterator[Block]:
+        if mark is not None:
+            mark.update(repr(tuple(header)).encode())
         cells: list[list[str]] = []
         first = count = 1
         for count, row in enumerate(self._rows(header, most), 1):
             cells.append(row)
             if len(cells) == BLOCK:
-                yield Rows(self.file, cells, list(range(first, count + 1)))
+                yield self._block(cells, first, mark)
                 cells, first = [], count + 1
         if cells:
-            yield Rows(self.file, cells, list(range(first, count + 1)))
+            yield self._block(cells, first, mark)
 
-    def marked(self, header: Sequence[str]) -> tuple[Iterator[Rows], bytes]:
-        blocks = list(self.blocks(header))
-        mark = hashlib.sha256(repr(tuple(header)).encode())
-        for block in blocks:
-            mark.update(repr(block.cells).encode())
-        return iter(blocks), mark.digest()
+    def _block(self, cells: list[list[str]], first: int, mark: Mark | None) -> Rows:
+        if mark is not None:
+            mark.update(repr(cells).encode())
+        return Rows(self.file, cells, list(range(first, first + len(cells))))
 
     def _rows(self, header: Sequence[str], most: int | None) -> Iterator[list[str]]:
         made: Iterable[Sequence[str]] = self._guarded(self.table.rows)
@@ -176,7 +242,80 @@ class Given:
         return SourceBreaks(span=self.span, word=self.word, why=why)
 
 
-def guarded(act: Any, word: str, span: Span) -> Any:
+class GivenArrays:
+    """A stranger's table of arrays, looked at as it comes in. Satisfies ``Supply``."""
+
+    def __init__(self, word: str, table: Any, span: Span | None) -> None:
+        self.word, self.table, self.span = word, table, span
+        shown = self._guarded(lambda: str(table.shown))
+        self.file = TableFile(path=Path(f"{word}:{shown}"), shown=show(shown, 200), span=span)
+
+    def header(self) -> tuple[str, ...]:
+        return tuple(self.forms())
+
+    def forms(self) -> Mapping[str, Form]:
+        columns = self._guarded(lambda: dict(self.table.columns()))
+        if not columns or not all(isinstance(name, str) and name.strip() for name in columns):
+            raise self._broken("its columns have no names").error()
+        if len(columns) > limits().columns:
+            raise self._broken(f"it has more than {limits().columns} columns").error()
+        made = {name: Form(str(dtype), tuple(int(d) for d in dims)) for name, (dtype, dims) in columns.items()}
+        for form in made.values():
+            if len(form.dims) >= limits().rank or prod(form.dims) > limits().numbers:
+                raise self._broken("one of its arrays has more numbers than fit").error()
+        return made
+
+    def blocks(
+        self,
+        header: Sequence[str],
+        most: int | None = None,
+        wanted: Sequence[str] | None = None,
+        mark: Mark | None = None,
+        bad: Tell | None = None,
+    ) -> Iterator[Block]:
+        forms = self.forms()
+        names = list(header if wanted is None else dict.fromkeys(wanted))
+        size = rows_at_once([forms[name] for name in names])
+        size = min(size, most) if most else size
+        if mark is not None:
+            mark.update(repr([(name, forms[name]) for name in names]).encode())
+        found = self._guarded(lambda: iter(self.table.arrays(names, size)))
+        count = 0
+        while most is None or count < most:
+            arrays = self._guarded(lambda: next(found, None))
+            if arrays is None:
+                break
+            block = self._block(dict(zip(names, arrays, strict=False)), forms, names, count + 1)
+            if mark is not None:
+                for column in block.columns.values():
+                    mark.update(repr(column).encode() if isinstance(column, list) else column.tobytes())
+            left = len(block) if most is None else min(len(block), most - count)
+            yield block.part(0, left)
+            count += len(block)
+        if not count:
+            raise HeaderOnly(span=self.span, file=self.file.shown).error()
+
+    def _block(
+        self, arrays: Mapping[str, Any], forms: Mapping[str, Form], names: Sequence[str], first: int
+    ) -> ArrayRows:
+        columns: dict[str, Column] = {}
+        for name in names:
+            array = arrays.get(name)
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "buifU" or not array.ndim:
+                raise self._broken(f"`{show(name)}` does not come as an array of numbers or texts").error()
+            if array.shape[1:] != forms[name].dims or len(array) != len(arrays[names[0]]):
+                raise self._broken(f"`{show(name)}` comes with other dims than it said").error()
+            columns[name] = array.tolist() if array.dtype.kind == "U" else array
+        return ArrayRows(self.file, columns, first)
+
+    def _guarded(self, act: Any) -> Any:
+        return guarded(act, self.word, self.span)
+
+    def _broken(self, why: str) -> SourceBreaks:
+        return SourceBreaks(span=self.span, word=self.word, why=why)
+
+
+def guarded(act: Any, word: str, span: Span | None) -> Any:
     """What a stranger's code gives; whatever goes wrong in it becomes a problem with a place."""
     try:
         return act()
@@ -189,7 +328,7 @@ def guarded(act: Any, word: str, span: Span) -> Any:
 
 
 def supplies(line: spec.SourceLine, folder: Path, source: DataSource | None = None) -> list[Supply]:
-    """What a `source` or `test` line stands for, in its order. Raises D001 to D022, D050 and D051.
+    """What a `source` or `test` line stands for, in its order. Raises D001 to D022, D050 to D055.
 
     source: who reads, where it is not who brings the line's word.
     """
@@ -199,9 +338,18 @@ def supplies(line: spec.SourceLine, folder: Path, source: DataSource | None = No
     if source is None:
         raise UnknownReader(span=line.span, reader=line.reader).error()
     place = Folder(line, folder)
-    found: list[Supply] = []
-    for argument in line.files:
-        tables = guarded(lambda argument=argument: list(source.tables(argument, place)), line.reader, line.span)
-        for table in tables:
-            found.append(table if isinstance(table, FileTable) else Given(line.reader, table, line.span))
-    return found
+    tables: list[Any] = []
+    if isinstance(source, plugins.Joining):
+        tables = guarded(lambda: list(source.join(line.files, place)), line.reader, line.span)
+    else:
+        for argument in line.files:
+            tables += guarded(lambda argument=argument: list(source.tables(argument, place)), line.reader, line.span)
+    return [_supply(table, line) for table in tables]
+
+
+def _supply(table: Any, line: spec.SourceLine) -> Supply:
+    if isinstance(table, FileTable):
+        return table
+    if hasattr(table, "arrays"):
+        return GivenArrays(line.reader, table, line.span)
+    return Given(line.reader, table, line.span)

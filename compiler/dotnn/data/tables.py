@@ -1,51 +1,30 @@
 """Tables as they lie on the disk: bytes, lines and cells; nothing is a number yet.
 
 CSV and TSV in UTF-8 (with or without a byte order mark; lines end in LF, CRLF or CR; fields may be quoted), plain or
-packed with gzip. The first line names the columns. Each row knows the line on which it starts.
+packed (gzip, xz, bzip2). The first line names the columns. Each row knows the line on which it starts.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
-import hashlib
 import io
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, NoReturn
 
-from dotnn.data.paths import TableFile, open_table, show
+from dotnn.data.paths import TableFile, show
+from dotnn.data.unpack import PACKED, content, packing_of
 from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem
 
-SMALL = 1 << 20
-"""Up to here a file may unpack whatever its ratio: small tables of equal rows pack well, and do no harm."""
-HEADER = 1 << 22
-"""How many bytes are looked at for the names of the columns."""
+LINE = 1 << 26
+"""Characters of one line of a table: 64 Mi."""
 BLOCK = 4096
 """Rows that are turned into numbers together."""
 
 Row = list[str]
-
-
-class DamagedArchive(Problem):
-    code = "D013"
-    title = "`{file}` cannot be unpacked: {reason}"
-    label = "this file"
-    help = "pack the table again with gzip, or fetch it again"
-    file: str
-    reason: str
-
-
-class TooLargeUnpacked(Problem):
-    code = "D014"
-    title = "`{file}` unpacks to more than {ratio} times its size"
-    label = "this file"
-    help = (
-        "tables pack to a tenth or so: this looks like a trap; if it is not, unpack it (`--limit ratio=N` allows more)"
-    )
-    file: str
-    ratio: int
 
 
 class TooManyColumns(Problem):
@@ -62,6 +41,15 @@ class LongCell(Problem):
     title = "a cell of the row at {place} is longer than {most:,} characters"
     label = "this table"
     help = "look for a quotation mark that is opened and never closed (`--limit cell=N` allows more)"
+    place: str
+    most: int
+
+
+class LongLine(Problem):
+    code = "D047"
+    title = "the row at {place} is longer than {most:,} characters"
+    label = "this table"
+    help = "look whether its lines end where they should"
     place: str
     most: int
 
@@ -150,40 +138,41 @@ class Rows:
     cells: list[Row]
     lines: list[int]
 
+    def __len__(self) -> int:
+        return len(self.cells)
+
     def place(self, row: int) -> str:
         return f"{self.file.shown}:{self.lines[row]}"
+
+    def part(self, start: int, stop: int) -> Rows:
+        return Rows(self.file, self.cells[start:stop], self.lines[start:stop])
+
+
+Tell = Callable[[Problem], None]
+"""Hears of a row that cannot be read and is left out."""
 
 
 def read_header(file: TableFile) -> tuple[str, ...]:
     """The names of the columns, without reading further. Raises D011 to D022 but for what stands in the rows."""
-    with open_table(file) as raw:
-        head = b""
-        for block in _unpack(file, raw):
-            head += block
-            # A first line in quotes may hold line ends itself; some more lines than one are enough to see that.
-            if len(head) >= HEADER or head.count(b"\n") > 64:
-                break
-    if not head:
-        raise EmptyTable(span=file.span, file=file.shown).error()
-    _refuse_other_encoding(file, head)
-    text = head.decode("utf-8-sig", errors="replace")
-    for row, line in _records(file, io.StringIO(text, newline="")):
-        if any("\ufffd" in name for name in row):
-            # Only now is it worth finding out whether the file itself writes this character.
-            _decode(file, head[: head.rfind(b"\n") + 1] or head)
-        return _names(file, row, line)
+    with closing(opened(file)) as text:
+        for row, line in _records(file, text):
+            return _names(file, row, line)
     raise EmptyTable(span=file.span, file=file.shown).error()
 
 
-def read_rows(file: TableFile, header: Sequence[str], most: int | None = None) -> Iterator[Rows]:
-    """All rows of the file, in blocks (or the first ``most``). The header must be the one given."""
-    yield from _rows(file, header, _content(file), most)
+def read_rows(
+    file: TableFile, header: Sequence[str], most: int | None = None, mark: Any = None, bad: Tell | None = None
+) -> Iterator[Rows]:
+    """All rows of the file, in blocks (or the first ``most``). The header must be the one given.
 
-
-def read_and_mark(file: TableFile, header: Sequence[str]) -> tuple[Iterator[Rows], bytes]:
-    """All rows of the file, and the SHA-256 of its unpacked bytes."""
-    content = _content(file)
-    return _rows(file, header, content, None), hashlib.sha256(content).digest()
+    mark: a hash that is told the unpacked bytes. bad: hears of rows of another width, which are left out then; where
+    it is None they are an error.
+    """
+    if most is None and file.packing:
+        for _ in content(file):  # counted, and found whole, before a row of it is kept
+            pass
+    with closing(opened(file, mark)) as text:
+        yield from _rows(file, header, text, most, bad)
 
 
 def compare_headers(first: TableFile, header: Sequence[str], file: TableFile, other: Sequence[str]) -> None:
@@ -201,31 +190,29 @@ def compare_headers(first: TableFile, header: Sequence[str], file: TableFile, ot
     raise OtherHeader(span=file.span, file=file.shown, first=first.shown, difference=difference).error()
 
 
-def _content(file: TableFile) -> bytes:
-    with open_table(file) as raw:
-        return b"".join(_unpack(file, raw))
-
-
-def _rows(file: TableFile, header: Sequence[str], content: bytes, most: int | None) -> Iterator[Rows]:
-    if not content:
-        raise EmptyTable(span=file.span, file=file.shown).error()
-    _refuse_other_encoding(file, content)
-    _decode(file, content)
-    text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+def _rows(
+    file: TableFile, header: Sequence[str], text: io.TextIOBase, most: int | None, bad: Tell | None
+) -> Iterator[Rows]:
     width = len(header)
     count = 0
     cells: list[Row] = []
     lines: list[int] = []
     blank: int | None = None
     records = _records(file, text)
-    next(records, None)
+    if next(records, None) is None:
+        raise EmptyTable(span=file.span, file=file.shown).error()
     for row, line in records:
         if len(row) != width or blank is not None:
             if not row:
                 blank = blank or line
                 continue
             # Blank lines are let pass at the end of a file alone: elsewhere one may be a row that was lost.
-            _refuse_ragged(file, header, [] if blank is not None else row, blank or line)
+            if blank is not None:
+                report(_ragged(file, header, [], blank), bad)
+                blank = None
+            if len(row) != width:
+                report(_ragged(file, header, row, line), bad)
+                continue
         cells.append(row)
         lines.append(line)
         count += 1
@@ -240,8 +227,85 @@ def _rows(file: TableFile, header: Sequence[str], content: bytes, most: int | No
         yield Rows(file, cells, lines)
 
 
+def report(problem: Problem, bad: Tell | None) -> None:
+    """Raises the problem, where nobody is there to hear of it."""
+    if bad is None:
+        raise problem.error()
+    bad(problem)
+
+
+def opened(file: TableFile, mark: Any = None) -> io.TextIOWrapper:
+    """The text of a table, to be read line by line. Raises D011 to D015 while it is read."""
+    return io.TextIOWrapper(io.BufferedReader(_Bytes(file, mark), 1 << 18), encoding="utf-8-sig", newline="")
+
+
+def lines_of(file: TableFile, text: io.TextIOBase) -> Iterator[str]:
+    """The lines with their ends, none of them without measure."""
+    number = 1
+    while line := text.readline(LINE):
+        if len(line) == LINE:
+            raise LongLine(span=file.span, place=f"{file.shown}:{number}", most=LINE).error()
+        yield line
+        number += 1
+
+
+class _Bytes(io.RawIOBase):
+    """The unpacked bytes of a table as Python reads files, each looked at as it passes: UTF-8, without zeros."""
+
+    def __init__(self, file: TableFile, mark: Any = None) -> None:
+        self.file, self.mark = file, mark
+        self.blocks = content(file)
+        self.left = memoryview(b"")
+        self.decoder = codecs.getincrementaldecoder("utf-8")()
+        self.line, self.first, self.carried = 1, True, False
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.blocks.close()  # type: ignore[attr-defined]
+        super().close()
+
+    def readinto(self, buffer: Any) -> int:
+        if not self.left:
+            self.left = memoryview(self._next())
+        count = min(len(buffer), len(self.left))
+        buffer[:count] = self.left[:count]
+        self.left = self.left[count:]
+        return count
+
+    def _next(self) -> bytes:
+        block = next(self.blocks, b"")
+        if self.first:
+            _refuse_other_encoding(self.file, block)
+        self.first = False
+        at = block.find(b"\0")
+        if at >= 0:
+            self._refuse(block, at, "it holds a zero byte")
+        waiting = len(self.decoder.getstate()[0])
+        try:
+            self.decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            at = error.start
+            self._refuse(block, at - waiting, f"byte 0x{error.object[at]:02x} cannot stand there")
+        if self.mark is not None:
+            self.mark.update(block)
+        self.line += self._ends(block)
+        self.carried = block.endswith(b"\r")
+        return block
+
+    def _ends(self, block: bytes) -> int:
+        """How many lines end in it; CR and LF are one end, also where a block ends between them."""
+        pairs = block.count(b"\r\n") + (self.carried and block.startswith(b"\n"))
+        return block.count(b"\n") + block.count(b"\r") - pairs
+
+    def _refuse(self, block: bytes, at: int, reason: str) -> NoReturn:
+        place = f"{self.file.shown}:{self.line + self._ends(block[: max(at, 0)])}"
+        raise WrongEncoding(span=self.file.span, place=place, reason=reason).error()
+
+
 def _records(file: TableFile, text: io.TextIOBase) -> Iterator[tuple[Row, int]]:
-    reader = csv.reader(text, delimiter=file.delimiter, strict=True)
+    reader = csv.reader(lines_of(file, text), delimiter=file.delimiter, strict=True)
     most = limits().cell
     csv.field_size_limit(min(most, 2**31 - 1))  # of this process: nothing else in it reads CSV
     line = 1
@@ -270,6 +334,16 @@ def _names(file: TableFile, row: Row, line: int) -> tuple[str, ...]:
         raise EmptyTable(span=file.span, file=file.shown, what="has an empty first line").error()
     if len(names) == 1:
         _refuse_separator(file, names[0])
+    return names_of(file, names, line)
+
+
+def names_of(file: TableFile, row: Sequence[str], line: int) -> tuple[str, ...]:
+    """The names of the columns, which must differ. Raises D017, D019, D045."""
+    if len(row) > limits().columns:
+        raise TooManyColumns(span=file.span, file=file.shown, most=limits().columns).error()
+    names = tuple(name.strip() for name in row)
+    if not any(names):
+        raise EmptyTable(span=file.span, file=file.shown, what="names no columns").error()
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -292,7 +366,7 @@ def _refuse_separator(file: TableFile, only: str) -> None:
             raise WrongSeparator(span=file.span, file=file.shown, found=found, expected=expected, advice=advice).error()
 
 
-def _refuse_ragged(file: TableFile, header: Sequence[str], row: Row, line: int) -> None:
+def _ragged(file: TableFile, header: Sequence[str], row: Row, line: int) -> Problem:
     width = len(header)
     if not row:
         advice = "remove the empty line, or write the row that is missing"
@@ -302,13 +376,13 @@ def _refuse_ragged(file: TableFile, header: Sequence[str], row: Row, line: int) 
         advice = f"`{show(row[width])}` is the first cell without a column; text that holds a comma goes in quotes"
         if file.delimiter == "\t":
             advice = f"`{show(row[width])}` is the first cell without a column"
-    raise RaggedRow(
+    return RaggedRow(
         span=file.span,
         place=f"{file.shown}:{line}",
         found=_count(len(row), "cell"),
         expected=_count(width, "column"),
         advice=advice,
-    ).error()
+    )
 
 
 def _count(number: int, word: str) -> str:
@@ -318,65 +392,7 @@ def _count(number: int, word: str) -> str:
 def _refuse_other_encoding(file: TableFile, head: bytes) -> None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise WrongEncoding(span=file.span, place=f"`{file.shown}`", reason="it begins as UTF-16 does").error()
-    if not file.packed and head.startswith(b"\x1f\x8b"):
-        reason = "it is packed with gzip; name it .gz"
+    packing = packing_of(head)
+    if packing:
+        reason = f"it is packed with {PACKED[packing]}; name it {packing}"
         raise WrongEncoding(span=file.span, place=f"`{file.shown}`", reason=reason).error()
-    at = head.find(b"\0")
-    if at >= 0:
-        raise WrongEncoding(span=file.span, place=_place(file, head, at), reason="it holds a zero byte").error()
-
-
-def _decode(file: TableFile, content: bytes) -> None:
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        reason = f"byte 0x{content[error.start]:02x} cannot stand there"
-        raise WrongEncoding(span=file.span, place=_place(file, content, error.start), reason=reason).error() from None
-
-
-def _place(file: TableFile, content: bytes, at: int) -> str:
-    line = content[:at].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n") + 1
-    return f"{file.shown}:{line}"
-
-
-def _unpack(file: TableFile, raw: BinaryIO) -> Iterator[bytes]:
-    """The bytes of the table in blocks, counted before they are kept."""
-    try:
-        if not file.packed:
-            while block := raw.read(1 << 20):
-                yield block
-            return
-        yield from _gunzip(file, raw)
-    except OSError as error:
-        reason = (error.strerror or "the system gives no reason").lower()
-        raise DamagedArchive(span=file.span, file=file.shown, reason=reason).error() from None
-
-
-def _gunzip(file: TableFile, raw: BinaryIO) -> Iterator[bytes]:
-    taken = made = 0
-    ratio = limits().ratio
-    engine = zlib.decompressobj(wbits=31)
-    fresh = True
-    try:
-        while block := raw.read(1 << 16):
-            taken += len(block)
-            while block:
-                # Zeros after the last member are padding, as gzip itself reads it.
-                if fresh and made and not (block := block.lstrip(b"\0")):
-                    break
-                fresh = False
-                out = engine.decompress(block, 1 << 20)
-                made += len(out)
-                if made > max(SMALL, ratio * taken):
-                    raise TooLargeUnpacked(span=file.span, file=file.shown, ratio=ratio).error()
-                yield out
-                block = engine.unconsumed_tail
-                if engine.eof:
-                    # A gzip file may hold several members, one after the other.
-                    block = engine.unused_data
-                    engine, fresh = zlib.decompressobj(wbits=31), True
-    except zlib.error:
-        reason = "its contents are damaged" if made else "it is not a gzip file"
-        raise DamagedArchive(span=file.span, file=file.shown, reason=reason).error() from None
-    if not fresh:
-        raise DamagedArchive(span=file.span, file=file.shown, reason="its end is missing").error()

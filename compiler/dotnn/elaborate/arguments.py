@@ -5,35 +5,108 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dotnn.elaborate.evaluate import evaluate
+from dotnn.elaborate import types
+from dotnn.elaborate.evaluate import evaluate, notice
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.machine import Call as CallSite
 from dotnn.elaborate.problems import (
     GivenTwice,
+    Misfit,
     MissingArgument,
     NoSuchDim,
     NotThatKind,
     TooManyArguments,
     UnknownArgument,
 )
-from dotnn.elaborate.values import Known, Tensor, kind
-from dotnn.spec import Argument, Name, Parameter, Part, Several
+from dotnn.elaborate.values import Known, Label, Primitive, Shape, Tensor, kind
+from dotnn.graph import Dim, divide, multiply
+from dotnn.spec import Argument, List, Name, Parameter, Part, Rest, Several
 from dotnn_grammar.problems import perhaps
+
+NAMING = ("stack",)
+"""Words whose `over` names a new dim."""
+KEEPING = ("moments",)
+"""Words that have dims to keep."""
+FORMING = ("fold", "unfold")
+"""Words that are given dims by their names."""
 
 Given = Sequence[tuple[str | None, Any, Part]]
 """Arguments: their names where they have one, their values, their places."""
 
 
-def evaluated(frame: Frame, arguments: Sequence[Argument], flow: Any = None) -> Given:
+def evaluated(frame: Frame, arguments: Sequence[Argument], flow: Any = None, callee: Any = None) -> Given:
     """The arguments with their values. ``flow``: what flows into the stage of a chain."""
     given: list[tuple[str | None, Any, Part]] = []
+    word = callee.name if isinstance(callee, Primitive) else ""
     for argument in arguments:
-        if argument.name == "over":
-            first = flow if flow is not None else next((v for n, v, _ in given if n is None), None)
-            given.append(("over", over(frame, argument, first), argument))
+        first = flow if flow is not None else next((v for n, v, _ in given if n is None), None)
+        if argument.name == "over" and word in NAMING and isinstance(argument.value, Name):
+            given.append(("over", argument.value.name, argument))
+        elif argument.name == "over" or (argument.name == "keep" and word in KEEPING):
+            given.append((argument.name, over(frame, argument, first), argument))
+        elif isinstance(argument.value, List) and argument.name is None and word in FORMING:
+            other = next((a for a in arguments if a.name == "over"), None)
+            axes = over(frame, other, first) if other is not None else (-1,)
+            given.append((None, form(frame, argument.value, first, axes, opens=word == "unfold"), argument))
         else:
             given.append((argument.name, evaluate(frame, argument.value), argument))
     return given
+
+
+def form(frame: Frame, written: List, first: Any, axes: tuple[int, ...], opens: bool) -> Shape:
+    """The dims that `unfold` makes of one dim of ``first``, or that `fold` merges: `[part = 3, head = heads, e]`.
+
+    A plain name is a dim of that name. Where it ``opens`` dims, one name may stand for nothing yet: it becomes a dim of
+    the size that is left over.
+    """
+    dims: list[Dim | None] = []
+    labels: list[Label] = []
+    unknown: Name | None = None
+    for item in written.items:
+        if isinstance(item.value, Rest) and frame.rest is not None:
+            dims.extend(frame.rest.dims)
+            labels.extend(frame.rest.labels)
+            continue
+        name = item.value.name if isinstance(item.value, Name) else None
+        labels.append(item.name or name)
+        if name and not opens and isinstance(first, Tensor) and name in first.labels:
+            dims.append(first.dims[first.labels.index(name)])
+        elif isinstance(item.value, Name) and opens and _is_open(frame, item.value.name):
+            if unknown is not None:
+                why = f"`{unknown.name}` and `{name}` are both left open, and only one size can be found"
+                frame.fail(Misfit, item, why=why, way=f"say how large one of them is: {name} = 4")
+            unknown = item.value
+            dims.append(None)
+        else:
+            dims.append(types.size_of(frame, item.value, "the size of a dim"))
+    if unknown is not None:
+        size = _left_over(frame, written, first, axes, [d for d in dims if d is not None])
+        frame.dims[unknown.name] = size
+        dims[dims.index(None)] = size
+    made = Shape(tuple(d for d in dims if d is not None), tuple(labels))
+    notice(frame, written, made)
+    return made
+
+
+def _is_open(frame: Frame, name: str) -> bool:
+    """Whether a name stands for nothing that could be a size."""
+    found = frame.names.get(name)
+    if isinstance(found, Tensor):
+        return False
+    return name not in frame.names and name not in frame.dims and not (frame.users and name in frame.machine.params)
+
+
+def _left_over(frame: Frame, written: List, first: Any, axes: tuple[int, ...], known: list[Dim]) -> Dim:
+    """The one size that is left open, so that all of them together are the dim."""
+    if not isinstance(first, Tensor) or len(axes) != 1 or not -first.rank <= axes[0] < first.rank:
+        frame.fail(Misfit, written, why="`unfold` splits one dim of a tensor", way="unfold(x, [head = 4, e], over = c)")
+    whole = first.dims[axes[0]]
+    size = divide(whole, multiply(known))
+    if size is None:
+        shown = ", ".join(str(d) for d in known)
+        why = f"a dim of size {whole} does not unfold into {shown} and one more"
+        frame.fail(Misfit, written, why=why, way="their product must divide it")
+    return size
 
 
 def over(frame: Frame, argument: Argument, first: Any) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dotnn.elaborate.arguments import Given, evaluated, match, places_of
 from dotnn.elaborate.arithmetic import tensor
+from dotnn.elaborate.equations import aligned
 from dotnn.elaborate.evaluate import block, computing, evaluate, notice
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.large import forecast, refuse_lines
@@ -24,6 +25,7 @@ from dotnn.elaborate.problems import (
     UsesItself,
     WrongCount,
 )
+from dotnn.elaborate.spoken import Spoken
 from dotnn.elaborate.types import accept
 from dotnn.elaborate.values import (
     Bound,
@@ -38,7 +40,7 @@ from dotnn.elaborate.values import (
     kind,
     next_step,
 )
-from dotnn.elaborate.vocabulary import Spoken, settings_of, speak
+from dotnn.elaborate.vocabulary import settings_of, speak
 from dotnn.operation import shape_text
 from dotnn.spec import Argument, Parameter, Part, Result, Stage
 from dotnn.spec import Call as CallText
@@ -48,7 +50,7 @@ from dotnn_grammar.problems import perhaps
 
 def call(frame: Frame, callee: Any, arguments: Sequence[Argument], at: Part) -> Any:
     """`callee(arguments)`."""
-    return _apply(frame, callee, evaluated(frame, arguments), at)
+    return _apply(frame, callee, evaluated(frame, arguments, callee=callee), at)
 
 
 def stage(frame: Frame, value: Any, written: Stage) -> Any:
@@ -56,7 +58,7 @@ def stage(frame: Frame, value: Any, written: Stage) -> Any:
     flow: Given = [(None, value, written.call)]
     if isinstance(written.call, CallText):
         callee = evaluate(frame, written.call.function)
-        given = evaluated(frame, written.call.arguments, value)
+        given = evaluated(frame, written.call.arguments, value, callee)
         if isinstance(callee, Known) and callee.curried and callee.definition.word == "layer":
             return _apply(frame, bind(frame, callee, given, written.call, written.name), flow, written.call)
         if isinstance(callee, Primitive | Native) or (
@@ -96,6 +98,9 @@ def _not_a_stage(frame: Frame, callee: Any, part: Part, called: bool) -> None:
 
 def _apply(frame: Frame, callee: Any, given: Given, at: Part) -> Any:
     machine = frame.machine
+    if frame.equation is not None:
+        values = aligned(frame, [value for _, value, _ in given])
+        given = [(name, value, part) for (name, _, part), value in zip(given, values, strict=True)]
     match callee:
         case Primitive():
             return _primitive(frame, callee, given, at)
@@ -185,6 +190,8 @@ def run(
                 way = "end it with `return …`, or name its result in the signature"
                 frame.fail(NoResult, definition, callee=f"`{known.name}`", name="return", way=way)
     returned = tuple(_relabelled(value, back, free) for value in results)
+    if instance is not None and len(returned) == 1:
+        machine.remember(instance.path, returned[0])
     return returned[0] if len(returned) == 1 else returned
 
 
@@ -232,6 +239,7 @@ def _arguments(frame: Frame, caller: Frame, given: Given, at: Part) -> tuple[dic
         elif isinstance(value, Tensor | Shape):
             free.update(value.labels)
         frame.names[parameter.name] = value
+        frame.remember(parameter.name, value)
     return back, free
 
 

@@ -30,6 +30,12 @@ STATEMENTS: dict[str, Rule] = {}
 
 def evaluate(frame: Frame, expression: Expression) -> Any:
     """The value of an expression. Raises ``ProblemError`` at its place."""
+    value = bare(frame, expression)
+    return value if frame.draw is None else frame.draw(frame, value, expression)
+
+
+def bare(frame: Frame, expression: Expression) -> Any:
+    """The value of an expression as it is, where a distribution may still be given its shape."""
     value = EXPRESSIONS[expression.kind](frame, expression)
     if isinstance(value, Tensor | Shape | Size | tuple):
         refuse_large(frame, expression, value)

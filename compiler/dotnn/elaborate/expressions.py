@@ -6,11 +6,13 @@ from typing import Any
 
 from dotnn.elaborate.arithmetic import combine, elementwise, joint, tensor
 from dotnn.elaborate.calls import call, shaped, stage
-from dotnn.elaborate.evaluate import EXPRESSIONS, Rule, computing, evaluate, notice
+from dotnn.elaborate.equations import subscripted, together
+from dotnn.elaborate.evaluate import EXPRESSIONS, Rule, bare, computing, evaluate, notice
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import STD
 from dotnn.elaborate.problems import (
     BoundTwice,
+    IndexElsewhere,
     Misfit,
     NotAStage,
     NotAvailable,
@@ -21,6 +23,7 @@ from dotnn.elaborate.problems import (
     UnknownName,
     UsesItself,
 )
+from dotnn.elaborate.spoken import places
 from dotnn.elaborate.types import size_of
 from dotnn.elaborate.values import (
     Absent,
@@ -36,7 +39,6 @@ from dotnn.elaborate.values import (
     kind,
     next_step,
 )
-from dotnn.elaborate.vocabulary import places
 from dotnn.graph import Dim, multiply
 from dotnn.operation import MisfitError, shape_text
 from dotnn.spec import (
@@ -122,8 +124,15 @@ def _truth(frame: Frame, truth: Truth) -> Any:
 # ---- arithmetic
 
 
+def _numbers(frame: Frame, value: Any) -> Any:
+    """`[1, 5]` is a shape, until it meets a sign: then it is these numbers."""
+    if isinstance(value, Shape) and value.dims and all(isinstance(dim, int) for dim in value.dims):
+        return tensor(frame.machine.tape, value)
+    return value
+
+
 def _binary(frame: Frame, binary: Binary) -> Any:
-    left, right = evaluate(frame, binary.left), evaluate(frame, binary.right)
+    left, right = (_numbers(frame, evaluate(frame, side)) for side in (binary.left, binary.right))
     for side, value in ((binary.left, left), (binary.right, right)):
         if not isinstance(value, Tensor | int | float | str | Size):
             facts = {"wanted": "a number or a tensor", "found": kind(value), "way": next_step(value)}
@@ -132,6 +141,8 @@ def _binary(frame: Frame, binary: Binary) -> Any:
         product = _sizes(binary.operator, left, right)
         if product is not None:
             return product
+    if frame.equation is not None:
+        left, right = together(frame, [(left, binary.left), (right, binary.right)])
     if frame.deciding and binary.operator in ("==", "!=") and _never_equal(left, right):
         return binary.operator == "!="
     with computing(frame, binary):
@@ -172,7 +183,12 @@ def _choose(frame: Frame, choose: Choose) -> Any:
     if isinstance(condition, bool):
         return evaluate(frame, choose.then if condition else choose.otherwise)
     then, otherwise = evaluate(frame, choose.then), evaluate(frame, choose.otherwise)
+    if frame.equation is not None:
+        parts = ((condition, choose.condition), (then, choose.then), (otherwise, choose.otherwise))
+        condition, then, otherwise = together(frame, parts)
     with computing(frame, choose):
+        if isinstance(condition, Tensor) and condition.bound == 2:  # 0 or 1, as `as int < 2` promises
+            condition = tensor(frame.machine.tape, condition, "bool")
         if not isinstance(condition, Tensor) or condition.value.dtype != "bool":
             raise MisfitError(f"`a if c else b` chooses by yes and no, and its condition is {kind(condition)}")
         tape = frame.machine.tape
@@ -184,11 +200,16 @@ def _choose(frame: Frame, choose: Choose) -> Any:
 
 
 def _index(frame: Frame, index: Index) -> Any:
-    value = evaluate(frame, index.value)
+    value = bare(frame, index.value)
     if isinstance(value, Known | Bound):
-        return shaped(frame, value, _shape(frame, index.items), index)
+        return shaped(frame, value, _of_each_row(frame, _shape(frame, index.items)), index)
+    if isinstance(value, Shape) and isinstance(index.value, List):
+        with computing(frame, index.value):
+            value = _beside(frame, list(value.dims))  # whole numbers that are no sizes: [1, 5][label]
     if not isinstance(value, Tensor):
         frame.fail(NotThatKind, index.value, wanted="a tensor", found=kind(value))
+    if frame.equation is not None and (found := subscripted(frame, index, value)) is not None:
+        return found
     items = [None if isinstance(item, Rest) else _item(frame, value, item) for item in index.items]
     with computing(frame, index):
         if len(items) == 1 and isinstance(items[0], Tensor):
@@ -201,12 +222,17 @@ def _index(frame: Frame, index: Index) -> Any:
         return _cut(value, items)
 
 
+def _of_each_row(frame: Frame, shape: Shape) -> Shape:
+    """Where rows are generated, `normal(0, 1)[32, 32]` is drawn for each of them."""
+    rows = frame.machine.rows
+    if frame.draw is None or rows is None or shape.dims[:1] == rows.dims:
+        return shape
+    return Shape((*rows.dims, *shape.dims), (str(rows.dims[0]), *shape.labels))
+
+
 def _item(frame: Frame, value: Tensor, item: Expression) -> Any:
     if isinstance(item, Name) and item.name in frame.dims and item.name not in frame.names:
-        way = (
-            "an index equation sums and reorders dims by their names; `fold`, `sum(…, over = …)` and `@` are there now"
-        )
-        frame.fail(NotYet, item, what="an index equation", way=way)
+        frame.fail(IndexElsewhere, item, name=item.name)
     if isinstance(item, Range):
         return _range(frame, item)
     found = evaluate(frame, item)
@@ -262,7 +288,7 @@ def _shape(frame: Frame, items: tuple[Expression, ...]) -> Shape:
             dims.extend(frame.rest.dims)
             labels.extend(frame.rest.labels)
             continue
-        value = evaluate(frame, item) if isinstance(item, Name) else None
+        value = evaluate(frame, item) if isinstance(item, Name | Call) else None
         if isinstance(value, Shape):
             dims.extend(value.dims)
             labels.extend(value.labels)
@@ -282,10 +308,33 @@ def _member(frame: Frame, member: Member) -> Any:
 
 
 def _list(frame: Frame, written: List) -> Any:
-    if any(item.name for item in written.items):
-        way = "write the sizes alone"
-        frame.fail(NotYet, written, what="a list with names (`[part = 3, head]`)", way=way)
-    return _shape(frame, tuple(item.value for item in written.items))
+    if frame.in_data:
+        values = [evaluate(frame, item.value) for item in written.items]
+        if any(isinstance(value, Tensor) for value in values):
+            with computing(frame, written):
+                return _beside(frame, values)
+    plain = [item.value for item in written.items if isinstance(item.value, Number | Unary | Binary)]
+    if any(isinstance(v, float) and not v.is_integer() for v in (evaluate(frame, part) for part in plain)):
+        with computing(frame, written):  # no sizes, then: numbers, as the weight of each class
+            return _beside(frame, [evaluate(frame, item.value) for item in written.items])
+    made = _shape(frame, tuple(item.value for item in written.items))
+    if len(made.labels) != len(written.items):  # a shape among them stands for several dims
+        return made
+    return Shape(made.dims, tuple(i.name or label for i, label in zip(written.items, made.labels, strict=True)))
+
+
+def _beside(frame: Frame, values: list[Any]) -> Tensor:
+    """`[x, y]` of columns: one number of each, side by side in the last dim."""
+    tape, dtype = frame.machine.tape, joint(*values)
+    parts = [tensor(tape, value, dtype) for value in values]
+    widest = max(parts, key=lambda part: part.rank)
+    for part in parts:
+        if part.rank and part.dims != widest.dims:
+            two = f"{shape_text(part.dims)} and {shape_text(widest.dims)}"
+            raise MisfitError(f"columns of {two} cannot stand in one list")
+    dims = (*widest.dims, 1)
+    made = tape.add("concat", *(p.value.expand(widest.dims).reshape(dims) for p in parts), axis=widest.rank)
+    return Tensor(made, (*widest.labels, None))
 
 
 def _several(frame: Frame, several: Several) -> Any:
@@ -311,7 +360,7 @@ def _rest(frame: Frame, rest: Rest) -> Any:
 
 
 def _call(frame: Frame, written: Call) -> Any:
-    callee = evaluate(frame, written.function)
+    callee = bare(frame, written.function)
     if isinstance(callee, Tensor) and isinstance(written.function, Name):
         word = written.function.name
         way = "only functions, layers, nets and operations are followed by ( )"
@@ -330,6 +379,8 @@ def _chain(frame: Frame, chain: Chain) -> Any:
             way = "one tensor flows through a chain; only its last stage may give several: m, v = x -> NAME"
             frame.fail(NotAStage, before, found=found, way=way)
         value, before = notice(frame, written, stage(frame, value, written)), written.call
+        if written.name is not None:
+            frame.remember(written.name, value)
     return value
 
 

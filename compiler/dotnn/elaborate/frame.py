@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from dotnn.elaborate.library import STD
 from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.values import Instance, Known, Label
 from dotnn.graph import Dim
@@ -46,6 +47,10 @@ class Frame:
     """Inside `when training`."""
     in_data: bool = False
     """In the line of a column."""
+    equation: Any = None
+    """In an index equation: what is known of its indices."""
+    draw: Any = None
+    """In the line of a column that is generated: makes of a distribution without a shape one draw a row."""
     deciding: bool = False
     """In the condition of an `if` or a `require`."""
     results: tuple[Any, ...] | None = None
@@ -58,6 +63,11 @@ class Frame:
         """The path of the statement being built."""
         return ".".join(word for word in (self.path, self.turns, self.left) if word)
 
+    @property
+    def users(self) -> bool:
+        """Whether this is the user's text, which sees the file's params."""
+        return self.scope != STD
+
     def fail(self, problem: type[Problem], part: Part, **facts: Any) -> NoReturn:
         """Raises the problem at this part of the definition's text."""
         self.machine.fail(problem, part, self.scope, **facts)
@@ -65,6 +75,13 @@ class Frame:
     def path_of(self, name: str) -> str:
         """The path of something with a name of its own in this definition."""
         return ".".join(word for word in (self.path, self.turns, name) if word)
+
+    def remember(self, name: str, value: Any) -> None:
+        """Keeps a tensor by its path; what has a name inside a function of the library stays inside."""
+        if self.known is None or self.instance is not None:
+            self.machine.remember(self.path_of(name), value)
+        elif self.scope != STD:
+            self.machine.remember(self.path_of(f"{self.known.name}.{name}"), value)
 
     def part(self, definition: str, name: str | None) -> str:
         """The path of a part: by its `as` name, else by the statement and the definition, counted where needed."""

@@ -47,6 +47,15 @@ def brought() -> frozenset[str]:
     return frozenset(name for name in plugins.names("operation") if plugins.is_brought("operation", name))
 
 
+def owner(name: str) -> str:
+    """Whose a name is where the spec does not define it: `the standard library's`; empty where it is nobody's."""
+    if name in standard_names():
+        found = plugins.definition(name)
+        folder = found[0] if found else STD
+        return "the standard library's" if folder == STD else f"the package {folder}'s"
+    return "the operation" if name in PRIMITIVES or name in brought() else ""
+
+
 class Library:
     """The definitions that a spec can use."""
 
@@ -68,6 +77,7 @@ class Library:
         """Every name that `find` knows."""
         return {*(self.user if scope == USER else ()), *standard_names(), *PRIMITIVES, *brought()}
 
-    def shadowed(self) -> list[Known]:
-        """The user's definitions that take the name of one of the standard library's."""
-        return [known for name, known in self.user.items() if name in standard_names()]
+    def shadowed(self) -> list[tuple[str, str]]:
+        """The user's definitions that take the name of another, and whose that is: `the standard library's`."""
+        owners = ((name, owner(name)) for name in self.user)
+        return [(name, whose) for name, whose in owners if whose]

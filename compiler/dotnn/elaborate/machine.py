@@ -62,8 +62,13 @@ class Machine:
     successors: dict[str, Tensor] = field(default_factory=dict)
     """By the path of a state: the value that it has after this step."""
     calls: list[Call] = field(default_factory=list)
+    batches: str = "step"
+    """The state that counts the batches, each of which draws its own random numbers: not the updates, where several
+    make one."""
     noise: tuple[Value, Value] | None = None
     """Key and step of the generator, once something random is used."""
+    rows: Value | None = None
+    """Where rows are generated: their numbers, i64[b], by which each is drawn by itself."""
     uses: dict[str, int] = field(default_factory=dict)
     cells: dict[str, Cell] = field(default_factory=dict)
     """Every weight and state, by path."""
@@ -75,6 +80,8 @@ class Machine:
     """Lines built so far."""
     numbers: int = 0
     """In the weights and states so far."""
+    named: dict[str, Tensor] = field(default_factory=dict)
+    """Every tensor with a name, by its path; where a name stood for several, the last."""
     forecast: Callable[[Definition], int] | None = None
     """Tells how many lines a definition of the user's will take at least."""
 
@@ -124,6 +131,11 @@ class Machine:
         """Whether this definition is being built already."""
         return any(c.known and (c.known.name, c.known.scope) == (known.name, known.scope) for c in self.calls)
 
+    def remember(self, path: str, value: Any) -> None:
+        """Keeps a tensor of this graph by its path, for whoever asks for it later."""
+        if isinstance(value, Tensor) and value.value.tape is self.tape:
+            self.named[path] = value
+
     # ---- what owns weights
 
     def instance(self, path: str, part: Part, scope: str) -> Instance:
@@ -167,6 +179,8 @@ class Machine:
     def random(self, dims: tuple[Dim, ...], path: str, bits: int) -> Value:
         """Uniform numbers in [0, 1) that no other place draws."""
         noise = self._generator()
+        if self.rows is not None and dims[:1] == self.rows.dims:
+            noise = (noise[0], self.rows)
         number = self.uses[path] = self.uses.get(path, -1) + 1
         use = f"{path}#{number}"
         return self.tape.add("random", *noise, dims=dims, use=use, bits=bits)
@@ -178,13 +192,13 @@ class Machine:
                 self.noise = (self.tape.add("derive_key", seed), self.tape.literal(0, "i64"))
             else:
                 key = self.tape.input("key", Type(dtype="u64"), "state")
-                self.noise = (key, self.clock())
+                self.noise = (key, self.clock(self.batches))
         return self.noise
 
     def give_key(self) -> None:
         """In the phase `init`: the generator's key is a state."""
         self.tape.output("key", self._generator()[0], "state")
 
-    def clock(self) -> Value:
+    def clock(self, counter: str = "step") -> Value:
         """How many steps have been made: an input of the train graph."""
-        return self.tape.values.get("step") or self.tape.input("step", Type(dtype="i64"), "state")
+        return self.tape.values.get(counter) or self.tape.input(counter, Type(dtype="i64"), "state")

@@ -291,3 +291,80 @@ class NoNumbers(Problem):
     help = "give every dim a size of 1 or more"
     name: str
     dims: str
+
+
+# ---- index equations
+
+
+class IndexSizes(Problem):
+    code = "B090"
+    title = "`{name}` is {here} here, and {there}"
+    label = "this dim has the size {here}"
+    help = "one index has one size in all of an equation: give one of the two another name, or change its tensor"
+    name: str
+    here: str
+    there: str
+
+
+class WrongIndices(Problem):
+    code = "B091"
+    title = "`{name}` has {has}, and is given {given}"
+    label = "one index for each dim"
+    help = "in an index equation every dim of a tensor has a name: x[b, i]"
+    name: str
+    has: str
+    given: str
+
+
+class IndexOffset(Problem):
+    code = "B092"
+    title = "{what} cannot be a subscript in an index equation"
+    label = "an index stands alone: i, j"
+    help = "{way}"
+    what: str
+    way: str
+
+
+class NotIndexed(Problem):
+    code = "B093"
+    title = "`{name}` has the dims {dims}, and nothing says which index each of them is"
+    label = "no subscripts"
+    help = "{way}"
+    name: str
+    dims: str
+    way: str
+
+
+class LacksInside(Problem):
+    code = "B094"
+    title = "the index `{name}` is neither on the left, {left}, nor summed here"
+    label = "this has a number for each `{name}`"
+    help = "what stands inside a call or a comparison is summed by hand: write sum(…, over = {name})"
+    name: str
+    left: str
+
+
+class MixedSum(Problem):
+    code = "B095"
+    title = "one part of this sum has the index `{name}`, which the left side {left} lacks, and another has not"
+    label = "what is summed over `{name}`: a part, or all?"
+    help = "write sum(…, over = {name}) around what is summed"
+    name: str
+    left: str
+
+
+class NoIndexSize(Problem):
+    code = "B096"
+    title = "nothing says how large the index `{name}` is"
+    label = "`{name}` stands on the left alone"
+    help = "{way}"
+    name: str
+    way: str
+
+
+class IndexElsewhere(Problem):
+    code = "B097"
+    title = "the dim `{name}` is an index here, and the left side has none"
+    label = "no place and no range"
+    help = "an index equation has subscripts on its left: y[b, i] = x[b, i] * w[i]; a part is taken by places: x[0..3]"
+    name: str

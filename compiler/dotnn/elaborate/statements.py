@@ -9,6 +9,7 @@ from typing import Any
 from dotnn.elaborate import types
 from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.calls import shaped
+from dotnn.elaborate.equations import equation
 from dotnn.elaborate.evaluate import STATEMENTS, Rule, block, computing, evaluate
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.large import refuse_lines, refuse_turns
@@ -17,7 +18,6 @@ from dotnn.elaborate.problems import (
     BoundTwice,
     NotKnownNow,
     NotThatKind,
-    NotYet,
     OutOfPlace,
     RequireFailed,
     SizesDiffer,
@@ -48,10 +48,8 @@ from dotnn.tape import Value
 
 def _assign(frame: Frame, assign: Assign) -> None:
     if assign.binders or any(target.indices for target in assign.targets):
-        way = (
-            "an index equation sums and reorders dims by their names; `fold`, `sum(…, over = …)` and `@` are there now"
-        )
-        frame.fail(NotYet, assign, what="an index equation", way=way)
+        _equations(frame, assign)
+        return
     frame.left = assign.targets[0].name
     values: list[Any] = []
     for expression in assign.values:
@@ -66,6 +64,20 @@ def _assign(frame: Frame, assign: Assign) -> None:
         set_name(frame, target.name, value, target)
 
 
+def _equations(frame: Frame, assign: Assign) -> None:
+    """`y[i] = …`: one equation for each name on the left."""
+    for target in assign.targets:
+        if not target.indices:
+            way = f"write the dims of the result on the left: {target.name}[i, j] = …"
+            frame.fail(OutOfPlace, target, what=f"`{target.name}` without subscripts in an index equation", way=way)
+    if len(assign.values) != len(assign.targets):
+        left, right = _count(len(assign.targets), "equation"), _count(len(assign.values), "value")
+        frame.fail(WrongCount, assign, left=f"{left} on the left", right=f"{right} on the right")
+    for target, value in zip(assign.targets, assign.values, strict=True):
+        frame.left = target.name
+        set_name(frame, target.name, equation(frame, target, value, assign.binders, assign), target)
+
+
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
@@ -78,11 +90,12 @@ def set_name(frame: Frame, name: str, value: Any, part: Part) -> None:
     if name in frame.states:
         value = _successor(frame, name, value, part)
     frame.names[name] = value
+    frame.remember(name, value)
 
 
 def _successor(frame: Frame, name: str, value: Any, part: Part) -> Tensor:
     machine, path = frame.machine, frame.states[name]
-    is_layer = frame.known is not None and frame.known.definition.word != "optimizer"
+    is_layer = frame.known is not None and frame.known.definition.word in ("layer", "net")
     if is_layer and not frame.in_training:
         frame.fail(StateOutside, part, name=name)
     before = frame.names[name]
@@ -118,7 +131,7 @@ def _weight(frame: Frame, weight: Weight) -> None:
 def _state(frame: Frame, state: State) -> None:
     for cell in state.cells:
         if frame.instance is None:
-            way = "only layers, nets and optimizers have states"
+            way = "only layers, nets, optimizers and schedules have states"
             frame.fail(OutOfPlace, cell, what="a state", way=way)
         _own(frame, cell, _state_shape(frame, cell))
         frame.states[cell.name] = frame.cells[cell.name]
@@ -188,6 +201,7 @@ def _cell_path(frame: Frame, instance: Instance, name: str) -> str:
 def _bind_cell(frame: Frame, name: str, cell: Tensor, path: str) -> None:
     frame.names[name] = cell
     frame.cells[name] = path
+    frame.machine.remember(path, cell)
 
 
 def _first(frame: Frame, shape: Shape, init: Expression) -> Value:

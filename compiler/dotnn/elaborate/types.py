@@ -12,7 +12,7 @@ from dotnn.elaborate.frame import Frame, Remainder
 from dotnn.elaborate.large import refuse_size
 from dotnn.elaborate.library import STD
 from dotnn.elaborate.problems import BoundTwice, LabelTwice, NotKnownNow, NotThatKind, OutOfPlace, SizesDiffer
-from dotnn.elaborate.values import Label, Size, Tensor, kind
+from dotnn.elaborate.values import Label, Shape, Size, Tensor, kind
 from dotnn.graph import FLOATS, INTEGERS, Dim, Dtype
 from dotnn.operation import shape_text
 from dotnn.spec import Dim as DimText
@@ -26,7 +26,11 @@ _rests = itertools.count()
 
 def size_of(frame: Frame, expression: Expression, what: str) -> Dim:
     """An expression as a size. Raises ``ProblemError`` when it is none."""
-    value = evaluate(frame, expression)
+    return as_size(frame, evaluate(frame, expression), expression, what)
+
+
+def as_size(frame: Frame, value: Any, expression: Expression, what: str) -> Dim:
+    """The value of an expression as a size. Raises ``ProblemError`` when it is none."""
     if isinstance(value, Size):
         return value.dim
     if isinstance(value, float) and value.is_integer():
@@ -51,8 +55,13 @@ def dims_of(frame: Frame, type: TypeText) -> tuple[tuple[Dim, ...], tuple[Label,
             rest = frame.rest or Remainder((), ())
             dims.extend(rest.dims)
             labels.extend(rest.labels)
+            continue
+        value = evaluate(frame, part.size)
+        if isinstance(value, Shape):
+            dims.extend(value.dims)
+            labels.extend(value.labels)
         else:
-            dims.append(size_of(frame, part.size, "the size of a dim"))
+            dims.append(as_size(frame, value, part.size, "the size of a dim"))
             labels.append(label_of(part))
     _refuse_twice(frame, type)
     return tuple(dims), tuple(labels)

@@ -6,68 +6,15 @@ Each word is one short function from a call to a value. Numbers known now stay n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
+from dotnn.elaborate import ordering, rearrange
 from dotnn.elaborate.arithmetic import elementwise, joint, real, tensor
-from dotnn.elaborate.values import Label, Shape, Size, Tensor, plain
-from dotnn.graph import Dim, multiply
-from dotnn.operation import MisfitError, attributes_of, lookup, shape_text
-from dotnn.tape import Tape, Value
-
-
-class Noise(Protocol):
-    def __call__(self, dims: tuple[Dim, ...], bits: int) -> Value: ...
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """One call of an operation: its arguments in order, its settings by name."""
-
-    tape: Tape
-    name: str
-    arguments: Sequence[Any]
-    settings: dict[str, Any] = field(default_factory=dict)
-    noise: Noise | None = None
-
-    def one(self) -> Any:
-        if len(self.arguments) != 1:
-            raise MisfitError(f"`{self.name}` takes one tensor, and {len(self.arguments)} are given")
-        return self.arguments[0]
-
-    def two(self) -> tuple[Any, Any]:
-        if len(self.arguments) != 2:
-            raise MisfitError(f"`{self.name}` takes two tensors, and {len(self.arguments)} are given")
-        return self.arguments[0], self.arguments[1]
-
-    def axes(self, x: Tensor, default: Sequence[int]) -> tuple[int, ...]:
-        """The dims that `over` names, counted from the first."""
-        over = self.settings.get("over")
-        chosen = default if over is None else over if isinstance(over, tuple) else (over,)
-        for axis in chosen:
-            if not isinstance(axis, int) or not -x.rank <= axis < x.rank:
-                raise MisfitError(f"`over = {axis}` names no dim of {shape_text(x.dims)}: the last one is -1")
-        axes = sorted(axis % x.rank for axis in chosen)
-        if len(set(axes)) < len(axes):
-            raise MisfitError("`over` names one dim twice")
-        return tuple(axes)
-
-    def axis(self, x: Tensor) -> int:
-        """The one dim that `over` names, the last without it."""
-        if x.rank == 0:
-            raise MisfitError(f"`{self.name}` works along a dim, and a single number has none")
-        axes = self.axes(x, (-1,))
-        if len(axes) != 1:
-            raise MisfitError(f"`{self.name}` works along one dim")
-        return axes[0]
-
-
-Word = Callable[[Spoken], Any]
-
-
-def _without(labels: tuple[Label, ...], axes: Sequence[int]) -> tuple[Label, ...]:
-    return tuple(label for i, label in enumerate(labels) if i not in axes)
+from dotnn.elaborate.spoken import Spoken, Word, places, shape_of, without
+from dotnn.elaborate.values import Shape, Size, Tensor, plain
+from dotnn.graph import multiply
+from dotnn.operation import MisfitError, attributes_of, lookup
 
 
 def _each(call: Spoken) -> Any:
@@ -89,18 +36,23 @@ _EXACT: dict[str, Callable[[Any], Any]] = {
     "sqrt": _root,
     "abs": abs,
     "floor": lambda x: float(math.floor(x)),
+    "round": lambda x: float(round(x)),
     "sign": lambda x: float((x > 0) - (x < 0)),
 }
 
 
 def _fold_numbers(call: Spoken) -> Any:
-    """`sum`, `mean`: over all dims, or over those that `over` names."""
+    """`sum`, `mean`: over all dims, or over those that `over` names; `keep = yes` leaves these in, with size 1."""
     x = call.one()
     made = real(call.tape, x) if call.name == "mean" else tensor(call.tape, x, joint(x, at_least="i64"))
-    axes = call.axes(made, range(made.rank))
+    axes, keep = call.axes(made, range(made.rank)), call.settings.get("keep", False)
+    if not isinstance(keep, bool):
+        raise MisfitError("`keep = yes` leaves the dims in that are folded, with size 1; it is yes or no")
     if not axes:
         return made
-    return Tensor(call.tape.add(call.name, made.value, axes=axes, keep=False), _without(made.labels, axes))
+    left = tuple(None if i in axes else label for i, label in enumerate(made.labels))
+    labels = left if keep else without(made.labels, axes)
+    return Tensor(call.tape.add(call.name, made.value, axes=axes, keep=keep), labels)
 
 
 def _extreme(call: Spoken) -> Any:
@@ -122,7 +74,7 @@ def _argmax(call: Spoken) -> Any:
     axis = call.axis(x)
     size = x.dims[axis]
     value = call.tape.add("argmax", x.value, axis=axis)
-    return Tensor(value, _without(x.labels, (axis,)), size if isinstance(size, int) else None)
+    return Tensor(value, without(x.labels, (axis,)), size if isinstance(size, int) else None)
 
 
 def _along(call: Spoken) -> Any:
@@ -133,7 +85,7 @@ def _along(call: Spoken) -> Any:
     order = (*(i for i in range(x.rank) if i != axis), axis)
     made = call.tape.add(call.name, x.value.transpose(order), **settings)
     if made.type.rank < x.rank:
-        return Tensor(made, _without(x.labels, (axis,)))
+        return Tensor(made, without(x.labels, (axis,)))
     return Tensor(made.transpose(order.index(i) for i in range(x.rank)), x.labels)
 
 
@@ -154,28 +106,9 @@ def _pick(call: Spoken) -> Any:
     return Tensor(call.tape.add("pick", x.value, index.value), index.labels)
 
 
-def places(tape: Tape, value: Any) -> Tensor:
-    """A value as places, counted from 0. Raises MisfitError."""
-    made = tensor(tape, value)
-    if made.value.type.is_float:
-        raise MisfitError("a place is a whole number, and this is real")
-    return tensor(tape, made, "i64")
-
-
 def _stop(call: Spoken) -> Any:
     x = call.one()
     return Tensor(call.tape.add("stop", x.value), x.labels) if isinstance(x, Tensor) else x
-
-
-def _fold(call: Spoken) -> Any:
-    """`fold(x, [a, b])`: the last dims merged into one."""
-    x, merged = call.two()
-    if not isinstance(x, Tensor) or not isinstance(merged, Shape):
-        raise MisfitError("`fold` takes a tensor and a list of its last dims: fold(x, [h, w])")
-    keep = x.rank - len(merged.dims)
-    if keep < 0 or x.dims[keep:] != merged.dims:
-        raise MisfitError(f"the last dims of {shape_text(x.dims)} are not {shape_text(merged.dims)}")
-    return Tensor(x.value.reshape((*x.dims[:keep], multiply(merged.dims))), (*x.labels[:keep], None))
 
 
 def _random(call: Spoken) -> Any:
@@ -194,18 +127,50 @@ def _fill(call: Spoken) -> Any:
     return Tensor(made.value.expand(shape.dims), shape.labels)
 
 
-def shape_of(value: Any) -> Shape:
-    """A value as a shape. Raises MisfitError."""
-    match value:
-        case Shape():
-            return value
-        case bool():
-            pass
-        case int():
-            return Shape((value,), (None,))
-        case Size(dim):
-            return Shape((dim,), (None,))
-    raise MisfitError("a shape is needed here, such as [b, 10]")
+def _whole(call: Spoken) -> Any:
+    """`int(x)`: whole numbers; reals are cut towards zero, yes is 1."""
+    x = call.one()
+    if isinstance(x, int | float):
+        return int(x)
+    if isinstance(x, Size):
+        return x
+    bound = 2 if isinstance(x, Tensor) and x.value.dtype == "bool" else None
+    made = tensor(call.tape, x)
+    return Tensor(made.value.cast("i64"), made.labels, bound or made.bound)
+
+
+def _real(call: Spoken) -> Any:
+    """`real(x)`: real numbers; yes is 1."""
+    x = call.one()
+    return float(x) if isinstance(x, int | float) else real(call.tape, x)
+
+
+def _bool(call: Spoken) -> Any:
+    """`bool(x)`: yes where x is not 0."""
+    x = call.one()
+    if isinstance(x, int | float):
+        return x != 0
+    made = tensor(call.tape, x)
+    return Tensor(made.value.cast("bool"), made.labels)
+
+
+def _rank(call: Spoken) -> Any:
+    """`rank(x)`: how many dims x has."""
+    x = call.one()
+    return x.rank if isinstance(x, Tensor) else 0
+
+
+def _shape(call: Spoken) -> Any:
+    """`shape(x)`: its dims, as an initialiser gets them."""
+    x = call.one()
+    return Shape(x.dims, x.labels) if isinstance(x, Tensor) else Shape((), ())
+
+
+def _size(call: Spoken) -> Any:
+    """`size(x)`: how many numbers it holds; `size(x, over = -1)`: how many stand along these dims."""
+    x = tensor(call.tape, call.one())
+    made = multiply(x.dims[axis] for axis in call.axes(x, range(x.rank)))
+    return made if isinstance(made, int) else Size(made)
 
 
 def _generic(call: Spoken) -> Any:
@@ -217,7 +182,9 @@ def _generic(call: Spoken) -> Any:
 
 
 PRIMITIVES: dict[str, Word] = {
-    **dict.fromkeys(("exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "abs", "sign", "floor"), _each),
+    **dict.fromkeys(
+        ("exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "abs", "sign", "floor", "round", "erf"), _each
+    ),
     "sum": _fold_numbers,
     "mean": _fold_numbers,
     "max": _extreme,
@@ -229,15 +196,25 @@ PRIMITIVES: dict[str, Word] = {
     "normalise": _normalise,
     "pick": _pick,
     "stop": _stop,
-    "fold": _fold,
+    "int": _whole,
+    "real": _real,
+    "bool": _bool,
     "random": _random,
     "fill": _fill,
+    **rearrange.WORDS,
+    **ordering.WORDS,
+    "rank": _rank,
+    "shape": _shape,
+    "size": _size,
 }
 
 SETTINGS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("sum", "mean", "max", "min", "argmax", "softmax", "log_softmax", "logsumexp"), ("over",)),
+    **dict.fromkeys(("argmax", "softmax", "log_softmax", "logsumexp", "size"), ("over",)),
+    **dict.fromkeys(("sum", "mean", "max", "min"), ("over", "keep")),
     "normalise": ("over", "eps"),
     "random": ("bits",),
+    **rearrange.SETTINGS,
+    **ordering.SETTINGS,
 }
 
 

@@ -1,7 +1,7 @@
 """The operations: one file a family, each with its type rule, its gradient and its cost side by side."""
 
 from dotnn.operation import MisfitError, Operation, known, lookup, operations, register
-from dotnn.ops import elementwise, index, linear, normal, random, reduce, shape, source
+from dotnn.ops import elementwise, index, linear, normal, order, random, reduce, shape, source
 
 __all__ = [
     "MisfitError",
@@ -13,6 +13,7 @@ __all__ = [
     "lookup",
     "normal",
     "operations",
+    "order",
     "random",
     "reduce",
     "register",

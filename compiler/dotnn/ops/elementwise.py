@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from dotnn.graph import FLOATS, Dtype, Type
@@ -80,6 +81,10 @@ def _abs(g: Value, y: Value, x: Value) -> Gradients:
     return [g * sign(x)]
 
 
+def _erf(g: Value, y: Value, x: Value) -> Gradients:
+    return [g * (2 / math.sqrt(math.pi) * exp(-(x * x)))]
+
+
 neg = _unary("neg", _neg, "-x", _number, linear=True)
 exp = _unary("exp", _exp, "e to the x")
 log = _unary("log", _log, "the natural logarithm of x")
@@ -88,9 +93,11 @@ sin = _unary("sin", _sin, "the sine of x, in radians")
 cos = _unary("cos", _cos, "cos(x), with x in radians")
 tanh = _unary("tanh", _tanh, "(e^x - e^-x) / (e^x + e^-x), between -1 and 1")
 sigmoid = _unary("sigmoid", _sigmoid, "1 / (1 + e^-x), between 0 and 1")
+erf = _unary("erf", _erf, "the error function: 2 / sqrt(pi) times the integral of e^(-t^2) for t from 0 to x")
 absolute = _unary("abs", _abs, "x without its sign", _number)
 sign = _unary("sign", None, "-1, 0 or 1", _number)
 floor = _unary("floor", None, "the greatest whole number that is not above x")
+nearest = _unary("round", None, "the whole number nearest to x; halfway between two, the even one")
 
 
 # ---- two inputs, aligned as NumPy does
@@ -197,8 +204,17 @@ def _cast_gradient(g: Value, y: Value, x: Value, *, dtype: Dtype) -> Gradients:
     return [g.cast(x.dtype) if x.type.is_float and y.type.is_float else None]
 
 
+def _narrow(x: Type, *, dtype: Dtype) -> Type:
+    if not x.is_float or dtype not in ("bf16", "f16"):
+        raise MisfitError(f"reals are rounded to bf16 or f16, not {x.dtype} to {dtype}")
+    return x
+
+
 select = register(
     Operation("select", _select, _select_gradient, linear=(1, 2), doc="a where the condition holds, else b")
 )
 cast = register(Operation("cast", _cast, _cast_gradient, linear=(0,), doc="x as numbers of type `dtype`"))
+narrow = register(
+    Operation("narrow", _narrow, doc="x rounded to the nearest number of the narrower type `dtype`, in its own type")
+)
 stop = register(Operation("stop", lambda x: x, doc="x; the gradient does not pass"))

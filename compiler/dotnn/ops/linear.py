@@ -34,6 +34,12 @@ def _cost(result: Type, a: Type, b: Type) -> int:
 
 matmul = register(
     Operation(
-        "matmul", _matmul, _gradient, _cost, linear=(0, 1), doc="y[…, i, j] = sum over k of a[…, i, k] * b[…, k, j]"
+        "matmul",
+        _matmul,
+        _gradient,
+        _cost,
+        linear=(0, 1),
+        narrows=True,
+        doc="y[…, i, j] = sum over k of a[…, i, k] * b[…, k, j]",
     )
 )

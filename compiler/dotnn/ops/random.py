@@ -33,6 +33,8 @@ def _derive_key(seed: Type) -> Type:
 def _random(key: Type, step: Type, *, dims: tuple[Dim, ...], use: str, bits: int) -> Type:
     if bits not in (16, 24):
         raise MisfitError("random numbers have 16 or 24 bits")
+    if step.rank > 1 or step.dims != dims[: step.rank]:
+        raise MisfitError("random numbers have one step, or one for each row of them")
     return Type(dtype="f32", dims=dims)
 
 
@@ -55,7 +57,8 @@ random = register(
 Number i (counted in rows) is, with k = key + use_of(use) and c = step * 2^32:
 for 24 bits the upper 24 of squares(c + i, k), times 2^-24;
 for 16 bits, with w = squares(c + i // 2, k), the upper half of w
-where i is even, the lower where it is odd, times 2^-16.""",
+where i is even, the lower where it is odd, times 2^-16.
+With a step for each row, i64[n], each row is drawn by itself, and i counts within it.""",
     )
 )
 shuffle = register(

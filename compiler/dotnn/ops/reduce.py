@@ -39,6 +39,18 @@ def _mean(g: Value, y: Value, x: Value, *, axes: tuple[int, ...], keep: bool) ->
     return [(spread(g, x, axes, keep) / count).expand(x.dims)]
 
 
+def _real(x: Type, *, axes: tuple[int, ...], keep: bool) -> Type:
+    if not x.is_float:
+        raise MisfitError(f"this takes real numbers, not {x.dtype}")
+    return _fold(x, axes=axes, keep=keep)
+
+
+def _variance(g: Value, y: Value, x: Value, *, axes: tuple[int, ...], keep: bool) -> Gradients:
+    # The mean moves with x too, but of a sum of differences from it nothing is left.
+    count = g.tape.size(multiply(x.dims[a] for a in axes), g.dtype)
+    return [spread(g, x, axes, keep) * (2 / count) * (x - x.mean(axes, keep=True))]
+
+
 def _extreme(g: Value, y: Value, x: Value, *, axes: tuple[int, ...], keep: bool) -> Gradients:
     # Shared evenly among equals, so that the gradient does not depend on their order.
     hit = g.tape.add("eq", x, spread(y, x, axes, keep)).cast(g.dtype)
@@ -47,6 +59,15 @@ def _extreme(g: Value, y: Value, x: Value, *, axes: tuple[int, ...], keep: bool)
 
 total = register(Operation("sum", _fold, _sum, _of_input, linear=(0,), doc="the sum over `axes`"))
 mean = register(Operation("mean", _fold, _mean, _of_input, linear=(0,), doc="the mean over `axes`"))
+variance = register(
+    Operation(
+        "variance",
+        _real,
+        _variance,
+        lambda result, x: 4 * elements(x),
+        doc="the mean of (x - mean)^2 over `axes`: divided by how many there are, not by one fewer",
+    )
+)
 greatest = register(
     Operation("max", _fold, _extreme, _of_input, doc="the greatest over `axes`; equals share the gradient")
 )
@@ -63,4 +84,27 @@ def _argmax(x: Type, *, axis: int) -> Type:
 
 argmax = register(
     Operation("argmax", _argmax, None, _of_input, doc="where the greatest stands along `axis`, the first of equals")
+)
+
+
+def _cumulate(x: Type, *, axis: int, back: bool) -> Type:
+    if x.dtype == "bool":
+        raise MisfitError("this takes numbers, not truth values")
+    if not 0 <= axis < x.rank:
+        raise MisfitError(f"there is no such dim in {x}")
+    return x
+
+
+def _cumulate_gradient(g: Value, y: Value, x: Value, *, axis: int, back: bool) -> Gradients:
+    return [cumulate(g, axis=axis, back=not back)]
+
+
+cumulate = register(
+    Operation(
+        "cumulate",
+        _cumulate,
+        _cumulate_gradient,
+        linear=(0,),
+        doc="y[k] = x[0] + … + x[k] along `axis`; with `back` the sum from k to the end",
+    )
 )

@@ -28,13 +28,14 @@ from dotnn.plugins.backend import (
     Session,
     Versioned,
 )
-from dotnn.plugins.hooks import DataSource, Hooks, Logger, NewOperation, Place, Table
+from dotnn.plugins.hooks import ArrayTable, DataSource, Hooks, Joining, Logger, NewOperation, Place, Table
 from dotnn.plugins.registry import BrokenPlugin, NoSuchBackend, NoSuchLogger, lookup, registry, working
 
 __all__ = [
     "API",
     "BUILT_IN",
     "GROUP",
+    "ArrayTable",
     "Arrays",
     "Backend",
     "Baker",
@@ -49,6 +50,7 @@ __all__ = [
     "Inspecting",
     "Interrupted",
     "Interruptible",
+    "Joining",
     "Logger",
     "NewOperation",
     "NoSuchBackend",

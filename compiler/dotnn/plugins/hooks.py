@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Protocol, runtime_checkable
 
 import pluggy
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dotnn.operation import Operation
     from dotnn.program import Program
     from dotnn.recipes import Recipe
-    from dotnn.training.loop import Observer
+    from dotnn.training.events import Observer
 
 _specification = pluggy.HookspecMarker(GROUP)
 
@@ -87,14 +87,37 @@ class Table(Protocol):
         """
 
 
+class ArrayTable(Protocol):
+    """Rows that are numbers already: what a source gives in the place of a ``Table``."""
+
+    shown: str
+    """Its name in messages."""
+
+    def columns(self) -> Mapping[str, tuple[str, tuple[int, ...]]]:
+        """Of each column its name, NumPy's name of its type (`uint8`; `text`), and the dims of one row. Reads no
+        further than it must."""
+
+    def arrays(self, names: Sequence[str], rows: int) -> Iterable[Sequence[Any]]:
+        """The rows from the first, each time that it is called, so many at once: an array for each of these columns,
+        ``[rows, *dims]``; texts as NumPy's."""
+
+
 class DataSource(Protocol):
     """`source NAME "argument"` in a spec. An argument is a text or a whole number."""
 
     name: str
     summary: str
 
-    def tables(self, argument: str, place: Place) -> Sequence[Table]:
+    def tables(self, argument: str, place: Place) -> Sequence[Table | ArrayTable]:
         """What one argument stands for; all of them have the same columns. Nothing is read yet that takes long."""
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """A source whose arguments belong together: `source idx "images.gz", "labels.gz"` is one table."""
+
+    def join(self, arguments: Sequence[str], place: Place) -> Sequence[Table | ArrayTable]:
+        """What all the arguments of a line stand for, instead of ``tables``."""
 
 
 class Hooks:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib.resources.abc import Traversable
 from itertools import groupby
 
 from dotnn.entries import EVERY, Entry
@@ -100,17 +101,17 @@ def examine(entries: Sequence[Entry]) -> list[Found]:
             names = list(offered) if entry.name == EVERY else [entry.name]
             for name in names:
                 thing = registry.thing(entry, name)
-                about = _summary(entry.kind, thing)
+                about = _summary(thing)
                 found.append(Found(entry.kind, name, entry.package, entry.version, entry.built_in, about))
         except BrokenError as broken:
             found.append(_broken(entry, str(broken)))
     return found
 
 
-def _summary(kind: str, thing: object) -> str:
+def _summary(thing: object) -> str:
     """A line about a thing; of a definition the first line of its comment."""
-    if kind == "std":
-        text: str = thing.read_text("utf-8")  # type: ignore[attr-defined]
+    if isinstance(thing, Traversable):
+        text = thing.read_text(encoding="utf-8")
         return text.split("\n")[0].removeprefix("#").strip() if text.startswith("#") else ""
     return str(getattr(thing, "summary", ""))
 

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from dotnn import spec
 from dotnn.plugins import names
 from dotnn.read.expressions import Branch, Leaf, UnevenAssignment, branch, kids, plural, refuse_twice
-from dotnn.read.settings import Clause, Line, Settings, name_in, suggest
+from dotnn.read.settings import Clause, Line, MalformedSetting, Settings, name_in, suggest
 from dotnn_grammar.layout import NotYet
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Source, Span
 
 TABLE = "table"
 """The source whose arguments are names of files."""
+GENERATE = "generate"
+"""The source that has no files: the spec draws its columns."""
 
 LATER_READERS = {
     "text": "texts",
     "images": "folders of pictures",
-    "idx": "IDX files",
-    "npz": "NumPy files",
-    "generate": "rows that the spec makes itself",
-    "jsonl": "JSON lines",
     "json": "JSON files",
-    "parquet": "Parquet files",
-    "arrow": "Arrow files",
 }
-LATER_SUFFIXES = {
-    ".jsonl": "JSON lines",
-    ".ndjson": "JSON lines",
-    ".json": "JSON files",
-    ".parquet": "Parquet files",
-    ".arrow": "Arrow files",
-    ".feather": "Arrow files",
-}
-AS_TABLE = "write the rows as a CSV or TSV file (it may be compressed, `.gz`) and read it with `source table`"
+NOT_WORDS = {"jsonl": ".jsonl", "parquet": ".parquet", "arrow": ".arrow", "feather": ".feather", "csv": ".csv"}
+"""What looks like a kind of source, and is read by `table`."""
+AS_TABLE = "write the rows as a table (CSV, TSV, JSON lines, Parquet, Arrow) and read it with `source table`"
 PARTS = ("train", "val", "test")
+MOST_FOLDS = 1000
 FORMS = ("int", "bool", "u8", "class")
 
 
@@ -90,12 +81,57 @@ class UnknownForm(Problem):
     advice: str
 
 
+class FoldRange(Problem):
+    code = "R065"
+    title = "rows are not dealt into {count}: folds are 2 at least, and {most:,} at most"
+    label = "not so many folds"
+    help = "5 and 10 are usual: each fold is examined once, by a net that learned from the others"
+    count: int
+    most: int
+
+
+class FoldsAndPart(Problem):
+    code = "R066"
+    title = "folds leave nothing to `{part}`"
+    label = "with folds there is no such share"
+    help = "each fold is `val` in its turn and the others are `train`: split folds {count}, test 20%"
+    part: str
+    count: int
+
+
 class NoColumns(Problem):
     code = "R026"
     title = "data `{name}` has no columns"
     label = "this block"
     help = "name what is to be used of the table: `label = column digit`, `image = columns p0 to p63 as [8, 8]`"
     name: str
+
+
+class NotWhere(Problem):
+    code = "R060"
+    title = "`{word}` cannot stand here"
+    label = "expected `where`"
+    help = "data made from other data: `data {name} = {base} where {{ column = … }}`"
+    word: str
+    name: str
+    base: str
+
+
+class StaysTheSame(Problem):
+    code = "R061"
+    title = "`{word}` cannot be changed here"
+    label = "only columns change in `data {name} = {base} where {{ … }}`"
+    help = "take the line out: rows, split and seed are those of `{base}`; or write a `data` block of its own"
+    word: str
+    name: str
+    base: str
+
+
+class TwoKinds(Problem):
+    code = "R062"
+    title = "rows are either generated or read, not both"
+    label = "another kind of source"
+    help = "make two `data` blocks, one with `source generate N` and one that reads"
 
 
 class DataBlock(Settings):
@@ -105,10 +141,12 @@ class DataBlock(Settings):
         "test": 'test table "data/exam.csv"',
         "split": "split train 70%, val 15%, test 15%  stratify label",
         "seed": "seed 1",
+        "on": "on bad row skip",
     }
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
+        self.bad_rows: Literal["error", "skip"] = "error"
         self.sources: list[spec.SourceLine] = []
         self.columns: list[spec.Column] = []
         self.split: spec.Split | None = None
@@ -116,6 +154,8 @@ class DataBlock(Settings):
 
     def read(self, tree: Branch, doc: str) -> spec.Data | None:
         """The block, or None where ``problems`` says what is wrong with it."""
+        if tree.data == "derived":
+            return self._derived(tree, doc)
         name, *lines = kids(tree)
         head = self.reader.span(tree).to(self.reader.span(name))
         for line in lines:
@@ -126,6 +166,10 @@ class DataBlock(Settings):
         if not self.columns and not self.problems:
             self.problems.append(NoColumns(span=head, name=str(name)))
         self.problems.extend(refuse_twice([(c.name, c.span) for c in self.columns], "one data block"))
+        generated = [line for line in self.sources if line.reader == GENERATE]
+        if generated and len(generated) < len(self.sources):
+            stray = next(line for line in self.sources[1:] if line.reader != self.sources[0].reader)
+            self.problems.append(TwoKinds(span=stray.span))
         if self.problems:
             return None
         return spec.Data(
@@ -135,8 +179,31 @@ class DataBlock(Settings):
             columns=tuple(self.columns),
             split=self.split,
             seed=self.seed,
+            bad_rows=self.bad_rows,
             doc=doc,
         )
+
+    def _derived(self, tree: Branch, doc: str) -> spec.Data | None:
+        """`data clinic_b = clinic_a where { image = image*0.6 + 0.3 }`: columns alone."""
+        name, base, where, *lines = kids(tree)
+        head = self.reader.span(tree).to(self.reader.span(where))
+        own, other = str(name), str(base)
+        if str(where) != "where":
+            self.problems.append(NotWhere(span=self.reader.span(where), word=str(where), name=own, base=other))
+        for line in lines:
+            part = None if line is None else branch(line)
+            if part is not None and part.data != "column":
+                word = kids(part)[0]
+                self.problems.append(StaysTheSame(span=self.reader.span(word), word=str(word), name=own, base=other))
+            elif part is not None:
+                self.attempt(lambda part=part: self._columns(part))  # type: ignore[misc]
+        if not self.columns and not self.problems:
+            self.problems.append(NoColumns(span=head, name=str(name)))
+        self.problems.extend(refuse_twice([(c.name, c.span) for c in self.columns], "one data block"))
+        if self.problems:
+            return None
+        span, columns = self.reader.span(tree), tuple(self.columns)
+        return spec.Data(span=span, name=str(name), base=str(base), sources=(), columns=columns, doc=doc)
 
     def _line(self, tree: Branch) -> None:
         if tree.data == "column":
@@ -147,20 +214,19 @@ class DataBlock(Settings):
     # ---- columns
 
     def _columns(self, tree: Branch) -> None:
-        """`cx, cy = a, b` is two columns."""
+        """`cx, cy = a, b` is two columns; `spot[y, x] = … for y in 0..32, x in 0..32` one that is an equation."""
         targets, *rest = kids(tree)
-        values = [branch(v) for v in rest if v is not None and branch(v).data == "column_value"]
+        given = [branch(v) for v in rest if v is not None]
+        values = [v for v in given if v.data == "column_value"]
+        binders = tuple(self.reader.binder(v) for v in given if v.data == "binder")
         left = [self.reader.target(branch(t)) for t in kids(branch(targets))]
-        bound = any(v is not None and branch(v).data == "binder" for v in rest)
-        if bound or any(t.indices is not None for t in left):
-            what, instead = "a column made by an equation", "put its numbers into the file"
-            raise NotYet(span=self.reader.span(targets), what=what, instead=instead).error()
         if len(left) != len(values):
-            names, given = plural(len(left), "name"), plural(len(values), "value")
-            raise UnevenAssignment(span=self.reader.span(targets), names=names, values=given).error()
+            names, count = plural(len(left), "name"), plural(len(values), "value")
+            raise UnevenAssignment(span=self.reader.span(targets), names=names, values=count).error()
         for target, value in zip(left, values, strict=True):
             span = target.span.to(self.reader.span(value))
-            self.columns.append(self._column(target.name, value, span))
+            column = self._column(target.name, value, span)
+            self.columns.append(column.model_copy(update={"indices": target.indices, "binders": binders}))
 
     def _column(self, name: str, tree: Branch, span: Span) -> spec.Column:
         value, form = (*kids(tree), None)[:2]
@@ -198,12 +264,20 @@ class DataBlock(Settings):
         if not line.phrases:
             raise self.malformed(line, "a kind of source and a file are missing", line.head)
         first, *more = line.phrases
+        if name_in(first.value) == GENERATE and not first.clauses:
+            form, reason = f"{role} generate 20_000", "how many rows?"
+            raise MalformedSetting(span=first.span, word=role, reason=reason, form=form).error()
         if first.value is not None or not first.clauses:
             raise self.malformed(line, "the kind of source is missing before this", first.span)
         kind, *extra = first.clauses
+        if kind.word == GENERATE:
+            return self._generated(line, role, kind, [*extra, *(c for p in more for c in p.clauses)], bool(more))
         readers = names("source")
         if kind.word in LATER_READERS and kind.word not in readers:
             raise NotYet(span=kind.span, what=f"data from {LATER_READERS[kind.word]}", instead=AS_TABLE).error()
+        if kind.word in NOT_WORDS and kind.word not in readers:
+            advice = f'write `source table "rows{NOT_WORDS[kind.word]}"`: the end of its name tells what a table is'
+            raise UnknownReader(span=kind.span, word=kind.word, advice=advice).error()
         if kind.word not in readers:
             raise UnknownReader(span=kind.span, word=kind.word, advice=suggest(kind.word, tuple(readers))).error()
         stray = [*extra, *(c for p in more for c in p.clauses)]
@@ -215,6 +289,17 @@ class DataBlock(Settings):
         return spec.SourceLine(
             span=line.span, role="test" if role == "test" else "source", reader=kind.word, files=files
         )
+
+    def _generated(self, line: Line, role: str, kind: Clause, stray: list[Clause], several: bool) -> spec.SourceLine:
+        """`source generate 20_000`: how many rows, a number or a param."""
+        form = f"{role} generate 20_000"
+        if kind.value is None or several or stray:
+            reason = "how many rows?" if kind.value is None else "one number of rows is enough"
+            span = stray[0].span if stray else line.span
+            raise MalformedSetting(span=span, word=role, reason=reason, form=form).error()
+        part: Literal["source", "test"] = "test" if role == "test" else "source"
+        count = self.reader.expression(kind.value)
+        return spec.SourceLine(span=line.span, role=part, reader=GENERATE, files=(), count=count)
 
     def _argument(self, line: Line, leaf: Leaf) -> str:
         """What another source than `table` is told: a text, or a whole number."""
@@ -230,24 +315,24 @@ class DataBlock(Settings):
         tree = None if leaf is None else self.reader.expression(leaf)
         if not isinstance(tree, spec.Text):
             raise self.malformed(line, "a file's name in quotes is needed", None if tree is None else tree.span)
-        name = PurePosixPath(tree.value.removesuffix(".gz"))
-        if name.suffix.lower() in LATER_SUFFIXES:
-            what = f"data from {LATER_SUFFIXES[name.suffix.lower()]}"
-            raise NotYet(span=tree.span, what=what, instead=AS_TABLE).error()
-        if any(sign in tree.value for sign in "*?["):
-            instead = 'name each file: `source table "a.csv", "b.csv"`'
-            raise NotYet(span=tree.span, what="many files by one pattern", instead=instead).error()
+        if PurePosixPath(tree.value).suffix.lower() == ".json":
+            what, instead = "one JSON value as a table", "write JSON lines (`rows.jsonl`): one object a line"
+            raise NotYet(span=tree.span, what=what, instead=instead).error()
         return tree.value
 
     def read_split(self, line: Line) -> None:
         shares: list[spec.Share] = []
+        folds: Clause | None = None
         stratify: str | None = None
         in_order = False
         for phrase in line.phrases:
             if phrase.value is not None or not phrase.clauses:
                 raise self.malformed(line, "a part and its share are needed", phrase.span)
             share, *extra = phrase.clauses
-            shares.append(self._share(line, share))
+            if share.word == "folds":
+                folds = share
+            else:
+                shares.append(self._share(line, share))
             for clause in extra:
                 if clause.word == "stratify" and name_in(clause.value) is not None:
                     stratify = name_in(clause.value)
@@ -255,16 +340,37 @@ class DataBlock(Settings):
                     in_order = True
                 else:
                     raise self.malformed(line, f"`{clause.word}` does not belong here", clause.span)
-        if not shares:
+        if not shares and folds is None:
             raise self.malformed(line, "the parts are missing", line.head)
         twice = refuse_twice([(s.name, s.span) for s in shares], "one split")
         self.problems.extend(twice)
+        number = None if folds is None else self._folds(line, folds, shares)
         if not any(s.name == "train" for s in shares):
             raise NoTrainPart(span=line.span).error()
         total = sum(s.share for s in shares)
         if total > 1 + 1e-9 and not twice:
             raise TooMuchShared(span=shares[0].span.to(shares[-1].span), total=f"{100 * total:.6g}").error()
-        self.split = spec.Split(span=line.span, shares=tuple(shares), stratify=stratify, in_order=in_order)
+        self.split = spec.Split(
+            span=line.span, shares=tuple(shares), stratify=stratify, in_order=in_order, folds=number
+        )
+
+    def _folds(self, line: Line, folds: Clause, shares: list[spec.Share]) -> int:
+        """How many folds there are; puts the shares of `train` and `val` into the list, before `test`."""
+        value = None if folds.value is None else self.reader.expression(folds.value)
+        if not isinstance(value, spec.Number) or value.percent or not isinstance(value.value, int):
+            raise self.malformed(line, "how many folds? `folds 5`", folds.span)
+        if not 2 <= value.value <= MOST_FOLDS:
+            raise FoldRange(span=value.span, count=value.value, most=MOST_FOLDS).error()
+        stray = next((share for share in shares if share.name != "test"), None)
+        if stray is not None:
+            raise FoldsAndPart(span=stray.span, part=stray.name, count=value.value).error()
+        rest = 1 - sum(share.share for share in shares)
+        if rest <= 0:
+            raise NoTrainPart(span=line.span).error()
+        val = rest / value.value
+        parts = [("train", val * (value.value - 1)), ("val", val)]
+        shares[:0] = [spec.Share(span=folds.span, name=name, share=share) for name, share in parts]
+        return value.value
 
     def _share(self, line: Line, clause: Clause) -> spec.Share:
         if clause.word not in PARTS:
@@ -278,3 +384,13 @@ class DataBlock(Settings):
 
     def read_seed(self, line: Line) -> None:
         self.seed = self.whole(line)
+
+    def read_on(self, line: Line) -> None:
+        """`on bad row skip`, or `error`."""
+        bad, *rest = self.single(line).clauses or (None,)
+        row = rest[0] if rest else None
+        words = (bad.word if bad else "", row.word if row else "")
+        policy = name_in(row.value) if row else None
+        if words != ("bad", "row") or len(rest) > 1 or policy not in ("skip", "error"):
+            raise self.malformed(line, "a bad row is left out (`skip`) or ends everything (`error`)", line.span)
+        self.bad_rows = "skip" if policy == "skip" else "error"

@@ -86,6 +86,8 @@ def read_line(reader: Reader, tree: Branch) -> Line:
 
 
 def _phrase(reader: Reader, tree: Branch) -> Phrase:
+    if tree.data == "pattern":
+        return Phrase(value=tree, form=None, clauses=(), span=reader.span(tree))
     parts = [branch(c) for c in kids(tree) if c is not None]
     clauses = tuple(_clause(reader, c) for c in parts if c.data in CLAUSES)
     values = [c for c in parts if c.data not in CLAUSES]

@@ -79,7 +79,7 @@ def read_parts(source: Source) -> Parts:
                 name, value = kids(part)
                 given = reader.expression(value)
                 params.append(spec.Param(span=reader.span(part), name=str(name), value=given, doc=doc))
-            elif part.data == "data":
+            elif part.data in ("data", "derived"):
                 block = DataBlock(source)
                 read = block.read(part, doc)
                 problems.extend(block.problems)

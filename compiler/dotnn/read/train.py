@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal, cast, get_args
 
 from lark import Token, Tree
 
@@ -12,6 +12,9 @@ from dotnn.read.settings import Line, Settings, clause_of, name_in
 from dotnn_grammar.layout import NotYet
 from dotnn_grammar.problems import Note, Problem
 from dotnn_grammar.source import Source, Span
+
+Precision = Literal["f32", "bf16", "f16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 class TwoLengths(Problem):
@@ -44,18 +47,26 @@ class TrainBlock(Settings):
         "steps": "steps 5_000",
         "seed": "seed 7",
         "clip": "clip norm 1.0",
+        "accumulate": "accumulate 4",
+        "precision": "precision bf16",
         "decay": "decay 0.01 for *.W",
+        "rate": "rate 0.1 for encoder.*",
+        "freeze": "freeze encoder.*",
         "stop": "stop when val.error has not fallen for 5 epochs",
         "keep": "keep best val.error",
         "start": 'start from "runs/NAME-001"',
     }
-    several = frozenset({"metric", "decay"})
+    several = frozenset({"metric", "decay", "rate", "freeze"})
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self.assigns: list[spec.Assign] = []
         self.metrics: list[spec.Metric] = []
         self.decays: list[spec.Decay] = []
+        self.rates: list[spec.Rate] = []
+        self.freezes: list[spec.Freeze] = []
+        self.accumulate: spec.Expression | None = None
+        self.precision: Precision | None = None
         self.loss: spec.Objective | None = None
         self.error: spec.Objective | None = None
         self.answer: spec.Answer | None = None
@@ -71,8 +82,8 @@ class TrainBlock(Settings):
 
     def read(self, tree: Branch, doc: str) -> spec.Train | None:
         """The block, or None where ``problems`` says what is wrong with it."""
-        net, on, data, *lines = kids(tree)
-        head = self.reader.span(tree).to(self.reader.span(data))
+        net, on, data, called, *lines = kids(tree)
+        head = self.reader.span(tree).to(self.reader.span(data if called is None else called))
         if str(on) != "on":
             known = str(net or "Digits")
             self.problems.append(NotOn(span=self.reader.span(on), word=str(on), net=known, data=str(data)))
@@ -86,6 +97,7 @@ class TrainBlock(Settings):
             span=self.reader.span(tree),
             name=None if net is None else str(net),
             data=str(data),
+            called=None if called is None else str(called),
             assigns=tuple(self.assigns),
             loss=self.loss,
             error=self.error,
@@ -101,6 +113,10 @@ class TrainBlock(Settings):
             start=self.start,
             clip=self.clip,
             decays=tuple(self.decays),
+            rates=tuple(self.rates),
+            freezes=tuple(self.freezes),
+            accumulate=self.accumulate,
+            precision=self.precision,
             doc=doc,
         )
 
@@ -126,10 +142,24 @@ class TrainBlock(Settings):
     # ---- the lines
 
     def _objective(self, line: Line) -> spec.Objective:
-        value = self.reader.expression(self.value(line, clauses=("where",)))
+        value = self.reader.expression(self.value(line, clauses=("where", "weighted", "by")))
         where = clause_of(line.phrases[0], "where")
         kept = None if where is None or where.value is None else self.reader.expression(where.value)
-        return spec.Objective(span=line.span, value=value, where=kept)
+        return spec.Objective(span=line.span, value=value, where=kept, weights=self._weights(line))
+
+    def _weights(self, line: Line) -> spec.Expression | None:
+        """`weighted by …`."""
+        clauses = line.phrases[0].clauses
+        words = [clause.word for clause in clauses]
+        if "weighted" not in words and "by" not in words:
+            return None
+        at = words.index("weighted") if "weighted" in words else words.index("by")
+        first, second = clauses[at], clauses[at + 1] if at + 1 < len(clauses) else None
+        if first.word != "weighted" or first.value is not None or second is None or second.word != "by":
+            raise self.malformed(line, "`weighted by` and a weight for each row are needed", first.span)
+        if second.value is None or words.count("by") + words.count("weighted") > 2:
+            raise self.malformed(line, "by what? One weight for each row is needed", second.span)
+        return self.reader.expression(second.value)
 
     def read_loss(self, line: Line) -> None:
         self.loss = self._objective(line)
@@ -147,9 +177,10 @@ class TrainBlock(Settings):
             if clause.word in ("on", "every"):
                 what, instead = "a metric at some epochs only", f"leave `{clause.word} …` out"
                 raise NotYet(span=clause.span, what=what, instead=instead).error()
-            if clause.word != "=":
+            if clause.word not in ("=", "weighted", "by"):
                 raise self.malformed(line, f"`{clause.word}` does not belong here", clause.span)
-        self.metrics.append(spec.Metric(span=line.span, name=name, value=self.reader.expression(given.value)))
+        value = self.reader.expression(given.value)
+        self.metrics.append(spec.Metric(span=line.span, name=name, value=value, weights=self._weights(line)))
 
     def read_answer(self, line: Line) -> None:
         tree = self.value(line, form=True)
@@ -202,14 +233,41 @@ class TrainBlock(Settings):
             raise self.malformed(line, "`norm` and a number are needed")
         self.clip = self.reader.expression(given.value)
 
-    def read_decay(self, line: Line) -> None:
-        value = self.value(line, clauses=("for",))
+    def _for(self, line: Line) -> str:
+        """The pattern after `for`."""
         given = clause_of(line.phrases[0], "for")
         if given is None or not isinstance(given.value, Tree):
             raise self.malformed(line, "`for` and the weights that it is for are missing")
-        meta = given.value.meta
-        pattern = "".join(self.source.text[meta.start_pos : meta.end_pos].split())
+        return self._pattern(given.value)
+
+    def _pattern(self, tree: Branch) -> str:
+        meta = tree.meta
+        return "".join(self.source.text[meta.start_pos : meta.end_pos].split())
+
+    def read_decay(self, line: Line) -> None:
+        value = self.value(line, clauses=("for",))
+        pattern = self._for(line)
         self.decays.append(spec.Decay(span=line.span, rate=self.reader.expression(value), pattern=pattern))
+
+    def read_rate(self, line: Line) -> None:
+        value = self.value(line, clauses=("for",))
+        pattern = self._for(line)
+        self.rates.append(spec.Rate(span=line.span, factor=self.reader.expression(value), pattern=pattern))
+
+    def read_freeze(self, line: Line) -> None:
+        for phrase in line.phrases:
+            if phrase.value is None:
+                raise self.malformed(line, "the weights that stay are missing")
+            self.freezes.append(spec.Freeze(span=phrase.span, pattern=self._pattern(phrase.value)))
+
+    def read_accumulate(self, line: Line) -> None:
+        self.accumulate = self._count(line)
+
+    def read_precision(self, line: Line) -> None:
+        word = name_in(self.value(line))
+        if word not in PRECISIONS:
+            raise self.malformed(line, "f32, bf16 and f16 are known", line.phrases[0].span)
+        self.precision = cast("Precision", word)
 
     def read_stop(self, line: Line) -> None:
         phrase = self.single(line)

@@ -26,7 +26,9 @@ from dotnn.testing.battery import (
     is_linear,
     mutants,
 )
-from dotnn.testing.doors import check_backend, check_definition, check_op, check_source
+from dotnn.testing.definitions import check_definition
+from dotnn.testing.doors import check_backend, check_op, check_source
+from dotnn.testing.peer import Peers
 from dotnn.testing.report import Check, FailedError, Report
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "FailedError",
     "MissingRecipeError",
     "Mutant",
+    "Peers",
     "Report",
     "Seeded",
     "Slope",

@@ -105,18 +105,21 @@ class Slope:
     feeds: dict[str, Array]
 
 
-def check_gradient(case: Case, evaluate: Evaluate, seed: int = 0) -> int:
+def check_gradient(case: Case, evaluate: Evaluate, seed: int = 0, step: float = STEP) -> int:
     """Compares what flows back to each real input with central differences of <y, g> along a random direction.
 
     Returns how many inputs were compared. Raises ``WrongGradientError``.
     """
     if not differentiable(case):
         return 0
-    return _compare(case, _first(case, seed), evaluate, seed)
+    return _compare(case, _first(case, seed), evaluate, seed, step)
 
 
 def check_second(case: Case, evaluate: Evaluate, seed: int = 0) -> int:
-    """The same for the gradient of the gradient: <dy/dx g, r>, by every real input and by g."""
+    """The same for the gradient of the gradient: <dy/dx g, r>, by every real input and by g.
+
+    By x it is a Hessian-vector product, H r, beside the finite difference of the gradient.
+    """
     if not differentiable(case):
         return 0
     first = _first(case, seed)
@@ -216,15 +219,15 @@ def _random_like(type: Type, feeds: Mapping[str, Array], tape: Tape, generator: 
     return np.asarray(generator.uniform(0.5, 1.5, [measure(d, sizes) for d in type.dims]) * generator.choice([-1, 1]))
 
 
-def _compare(case: Case, slope: Slope, evaluate: Evaluate, seed: int) -> int:
+def _compare(case: Case, slope: Slope, evaluate: Evaluate, seed: int, step: float = STEP) -> int:
     generator = np.random.default_rng((seed, 2))
     here = evaluate(slope.graph, slope.feeds)
     for name in slope.by:
         x = np.asarray(slope.feeds[name], np.float64)
         t = generator.uniform(0.5, 1.5, x.shape) * generator.choice([-1.0, 1.0], x.shape)
-        above = evaluate(slope.graph, {**slope.feeds, name: x + STEP * t})
-        below = evaluate(slope.graph, {**slope.feeds, name: x - STEP * t})
-        measured = float(above["number"] - below["number"]) / (2 * STEP)
+        above = evaluate(slope.graph, {**slope.feeds, name: x + step * t})
+        below = evaluate(slope.graph, {**slope.feeds, name: x - step * t})
+        measured = float(above["number"] - below["number"]) / (2 * step)
         claimed = float(np.sum(here[f"gradient:{name}"] * t))
         weights = [np.abs(slope.feeds[k]).max(initial=0) for k in slope.feeds if k == "g" or k.startswith("r")]
         scale = max(1.0, abs(float(here["number"])), *(float(w) for w in weights))

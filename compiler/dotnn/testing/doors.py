@@ -7,7 +7,7 @@ check_op("squareplus").require()  # in a test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,7 @@ from dotnn.recipes import RECIPES
 from dotnn.testing.battery import (
     Case,
     Evaluate,
+    Mutant,
     WrongGradientError,
     cases_of,
     check_adjoint,
@@ -36,11 +37,22 @@ from dotnn.testing.battery import (
     is_linear,
     mutants,
 )
-from dotnn.testing.numbers import Sample, compare_case, compare_program, reference, starter
+from dotnn.testing.extremes import (
+    FAR_STEP,
+    check_far,
+    check_finite,
+    check_threads,
+    extreme_cases,
+    in_onnx,
+    large_cases,
+)
+from dotnn.testing.lines import told
+from dotnn.testing.numbers import Sample, Start, compare_case, compare_program, reference, starter
 from dotnn.testing.report import Check, FailedError, Report, check_each
+from dotnn.testing.shelf import compare_tries
 from dotnn.testing.specs import sample_file, sample_of, spec_around
 from dotnn_grammar.problems import ProblemError
-from dotnn_grammar.source import Source, Span
+from dotnn_grammar.source import Span
 
 
 def _size(case: Case) -> float:
@@ -62,8 +74,9 @@ def check_op(name: str, each: int = 12, seed: int = 0) -> Report:
     """An operation by its name, on ``each`` drawn cases for each of its recipes.
 
     The type rule against the reference formula; first and second derivatives against finite differences; what it says
-    of linearity; whether a gradient that is one percent off would be seen; and each lowering it brings, against the
-    formula. Raises KeyError where there is no such operation.
+    of linearity; whether a gradient that is one percent off would be seen; all this at extreme inputs; each lowering it
+    brings, against the formula; and whether ONNX repeats itself at several threads. Raises KeyError where there is no
+    such operation.
     """
     operation = lookup(name)
     if not RECIPES.get(name):
@@ -85,8 +98,14 @@ def check_op(name: str, each: int = 12, seed: int = 0) -> Report:
         rule = "differentiate the formula with a pencil, and compare with the gradient rule"
         checks += [
             _each_case("the gradient is the derivative", smooth, lambda c: check_gradient(c, evaluate), rule),
-            _each_case("so is the gradient's own gradient", smooth, lambda c: check_second(c, evaluate), rule),
-            check_each("a gradient one percent off would be seen", [operation], lambda o: _seen(o, cases, evaluate)),
+            _each_case("Hessian-vector products are its derivative", smooth, lambda c: check_second(c, evaluate), rule),
+            check_each(
+                "a flow of the gradient that is one percent off would be seen",
+                mutants(operation, cases),
+                lambda mutant: _seen(operation, mutant, cases, evaluate),
+                "add a recipe in which this input matters",
+                show=_quiet,
+            ),
         ]
     if checks[0].ok and smooth:
         checks.append(_linear(operation, smooth, evaluate))
@@ -94,22 +113,46 @@ def check_op(name: str, each: int = 12, seed: int = 0) -> Report:
             advice = "the gradient of a linear operation is its transpose, exact but for rounding"
             checks.append(_each_case("<J t, g> = <t, J'g>", smooth, lambda c: check_adjoint(c, evaluate), advice))
     if checks[0].ok:
-        checks += _lowered(name, cases)
+        checks += [*_at_extremes(name, evaluate), *_lowered(name, cases)]
+    if checks[0].ok and in_onnx(name):
+        advice = "let each thread write places of its own"
+        label = "ONNX gives the same bits again at 1, 2 and 4 threads"
+        checks.append(check_each(label, large_cases(name), lambda make: check_threads(make()), advice, show=_quiet))
     return Report(f"operation {name}", tuple(checks))
 
 
-def _seen(operation: Operation, cases: Sequence[Case], evaluate: Evaluate) -> None:
-    """Puts wrong rules in the place of the right one for a moment."""
-    for mutant in mutants(operation, cases):
-        registry._operations[operation.name] = mutant.operation
-        try:
-            for case in cases:
-                check_gradient(case, evaluate)
-        except WrongGradientError:
-            continue
-        finally:
-            registry._operations[operation.name] = operation
-        raise FailedError(f"no recipe shows it when what flows to input {mutant.position} is 1.01 of what is right")
+def _at_extremes(name: str, evaluate: Evaluate) -> Iterator[Check]:
+    """Far out, at equal inputs, at a single one and at none."""
+    advice = (
+        "write the formula so that nothing in it grows beyond its result: e^-|x| for e^x, differences before powers"
+    )
+    cases = list(extreme_cases(name))
+    label = "far out, at equals, at one and at none: where there is a result, its gradients are numbers"
+    yield _each_case(label, cases, lambda c: check_finite(c, evaluate), advice)
+    if in_onnx(name):
+        start = starter(plugins.backend("onnx"), Options())
+        yield _each_case("ONNX gives the formula's numbers there", cases, lambda c: check_far(c, start), advice)
+    far = [case for case in extreme_cases(name, ("about far",)) if _finite(case, evaluate)]
+    if any(differentiable(case) for case in far):
+        label = "the gradient is the derivative at 10,000 too"
+        yield _each_case(label, far, lambda c: check_gradient(c, evaluate, step=FAR_STEP), advice)
+
+
+def _finite(case: Case, evaluate: Evaluate) -> bool:
+    return bool(np.isfinite(evaluate(case.graph, case.feeds)["y"]).all())
+
+
+def _seen(operation: Operation, mutant: Mutant, cases: Sequence[Case], evaluate: Evaluate) -> None:
+    """Puts a wrong rule in the place of the right one for a moment."""
+    registry._operations[operation.name] = mutant.operation
+    try:
+        for case in cases:
+            check_gradient(case, evaluate)
+    except WrongGradientError:
+        return
+    finally:
+        registry._operations[operation.name] = operation
+    raise FailedError(f"no recipe shows it when what flows to input {mutant.position} is 1.01 of what is right")
 
 
 def _linear(operation: Operation, cases: Sequence[Case], evaluate: Evaluate) -> Check:
@@ -177,8 +220,8 @@ def check_backend(
     compared: Callable[[Sample], None] = partial(compare_program, start=start)
     with TemporaryDirectory() as folder:
         for name in standard_names():
-            sample = partial(_sample_of_definition, name, Path(folder))
-            checks.append(check_each(f"definition {name}", [sample], lambda make: compared(make()), whole, show=_quiet))
+            act = partial(_near_definition, folder=Path(folder), start=start)
+            checks.append(check_each(f"definition {name}", [name], act, whole, show=_quiet))
     for path in specs:
         for train in program_names(path):
             sample = partial(sample_file, path, train=train)
@@ -197,11 +240,15 @@ def _quiet(case: object) -> str:
     return ""
 
 
-def _sample_of_definition(name: str, folder: Path) -> Sample:
+def _near_definition(name: str, folder: Path, start: Start) -> None:
+    """By its `try:` lines; where it has none, in a small spec that is found for it."""
     known = standard(name)
     if known is None:
         raise FailedError(f"the file {name}.nn does not define {name}")
-    return sample_of(spec_around(known.definition), folder, name)
+    if told(known.definition.doc).tries:
+        compare_tries(known.definition, start)
+    else:
+        compare_program(sample_of(spec_around(known.definition), folder, name), start)
 
 
 # ---- a source
@@ -282,85 +329,3 @@ def _refused(reader: DataSource, line: spec.SourceLine, folder: Path) -> None:
             raise FailedError(problem.problems[0].title_text) from None
         return
     raise FailedError("it was read")
-
-
-# ---- a definition
-
-
-def check_definition(text: str | Path) -> Report:
-    """Definitions of the language, from their text or file: read, tried in a small spec, differentiated, run.
-
-    Each is tried where it can stand (as a layer or function in a net, a loss, a metric, an initialiser, a schedule, an
-    optimizer). Its text, written anew, must mean the same; the gradients of the net around it are compared with finite
-    differences, and the numbers of the ONNX backend with the reference's.
-    """
-    from dotnn.read import read_definitions
-    from dotnn.write import write_definition
-
-    name = text.name if isinstance(text, Path) else "text"
-    content = text.read_text(encoding="utf-8") if isinstance(text, Path) else text
-    try:
-        found = read_definitions(Source(name=name, text=content))
-    except ProblemError as wrong:
-        failed = "\n".join(problem.title_text for problem in wrong.problems)
-        return Report(f"definitions of {name}", (Check("they can be read", 1, 1, failed),))
-    checks: list[Check] = []
-    with TemporaryDirectory() as folder:
-        for definition in found:
-
-            def same(definition: spec.Definition) -> None:
-                again = read_definitions(Source(name=name, text=write_definition(definition)))
-                if write_definition(again[0]) != write_definition(definition):
-                    raise FailedError("written and read again it is another")
-
-            def documented(definition: spec.Definition) -> None:
-                if not definition.doc.strip():
-                    raise FailedError("it has no comment above it")
-
-            def near(definition: spec.Definition) -> None:
-                sample = sample_of(spec_around(definition, "\n" + content), Path(folder), definition.name)
-                compare_program(sample, starter(plugins.backend("onnx"), Options()))
-
-            def steep(definition: spec.Definition) -> None:
-                _check_slopes(spec_around(definition, "\n" + content), Path(folder))
-
-            label = f"{definition.word} {definition.name}: "
-            checks += [
-                check_each(label + "written and read again it is the same", [definition], same, show=_quiet),
-                check_each(
-                    label + "it says what it does",
-                    [definition],
-                    documented,
-                    "write a line of comment above it, for `nn show`",
-                    show=_quiet,
-                ),
-                check_each(label + "ONNX gives the reference's numbers", [definition], near, show=_quiet),
-                check_each(label + "gradients are derivatives", [definition], steep, show=_quiet),
-            ]
-    if not checks:
-        checks.append(Check("there is a definition", 0, advice="write `function NAME(x) { return … }`, or a layer"))
-    return Report(f"definitions of {name}", tuple(checks))
-
-
-def _check_slopes(text: str, folder: Path) -> None:
-    """Gradients of the loss by every weight, beside central differences along one direction, in double precision."""
-    from dotnn.compiler import ir
-    from dotnn.differentiate import GRADIENT
-    from dotnn.program import Program
-
-    sample = sample_of(text, folder, "slopes")
-    program = ir(folder / "slopes.nn", "graph", after="differentiate")
-    assert isinstance(program, Program)
-    graph, run = program.graphs["train"], reference(float64=True)
-    state = reference()(sample.program.graphs["init"]).run({"seed": np.array(5)})
-    feeds = {**state, **next(sample.batches())}
-    feeds = {fed.name: feeds[fed.name] for fed in graph.inputs}
-    generator = np.random.default_rng(3)
-    here = run(graph).run(feeds)
-    for fed in (fed for fed in graph.inputs if fed.learned):
-        x = np.asarray(feeds[fed.name], np.float64)
-        t = generator.uniform(0.5, 1.5, x.shape) * generator.choice([-1.0, 1.0], x.shape)
-        above, below = (float(run(graph).run({**feeds, fed.name: x + s * t})["loss"]) for s in (1e-6, -1e-6))
-        measured, claimed = (above - below) / 2e-6, float(np.sum(here[GRADIENT + fed.name] * t))
-        if not abs(measured - claimed) <= 1e-5 * max(abs(measured), abs(claimed)) + 1e-7:
-            raise FailedError(f"by `{fed.name}` the gradient says {claimed!r}, finite differences say {measured!r}")

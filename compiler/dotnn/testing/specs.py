@@ -63,7 +63,7 @@ def places(definition: Definition) -> Iterator[tuple[str, str]]:
         yield from (("optimizer", f"{name}({values})") for values in ("", "lr = 0.1", "0.1"))
     elif "shape" in inputs:
         yield from (("start", call) for call in calls)
-    elif "step" in inputs:
+    elif "step" in inputs or (definition.word == "function" and definition.settings is not None):
         yield from (("optimizer", f"plain(lr = {call})") for call in calls)
         yield from (("optimizer", f"plain(lr = {call} then 0.02)") for call in calls)
     elif len(inputs) == 2 and all(parameter.default is None for parameter in definition.inputs):
@@ -108,13 +108,19 @@ def written(parts: dict[str, str]) -> str:
 
 def sample_of(text: str, folder: Path, name: str = "tried") -> Sample:
     """A spec over small drawn rows, compiled. Raises ``ProblemError``."""
+    return sample_file(write_sample(text, folder, name), name)
+
+
+def write_sample(text: str, folder: Path, name: str) -> Path:
+    """A spec as a file, and beside it the rows that it learns from."""
     draw = random.Random(7)
     lines = ["a,b,c,d,e,f,kind"]
     for row in range(24):
         lines.append(",".join([*(f"{draw.uniform(-1, 1):.3f}" for _ in range(6)), "up" if row % 3 else "down"]))
     (folder / "rows.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / f"{name}.nn").write_text(text, encoding="utf-8")
-    return sample_file(folder / f"{name}.nn", name)
+    path = folder / f"{name}.nn"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def sample_file(path: Path, name: str = "", train: str | None = None) -> Sample:

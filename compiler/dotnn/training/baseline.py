@@ -16,6 +16,7 @@ from dotnn.data import Dataset, Rows
 from dotnn.graph import Graph, Input
 from dotnn.plugins import Backend, Options
 from dotnn.program import Program, RawColumn
+from dotnn.training.figures import Reading, number_of
 from dotnn.training.loop import Evaluator
 
 SURE = 1e4
@@ -32,7 +33,7 @@ class Baseline:
 
     words: str
     """`always answering 3`"""
-    figures: Mapping[str, float]
+    figures: Mapping[str, Reading]
 
 
 def baseline(program: Program, dataset: Dataset, backend: Backend, options: Options, split: str) -> Baseline | None:
@@ -48,13 +49,13 @@ def baseline(program: Program, dataset: Dataset, backend: Backend, options: Opti
     if type.dtype != "f32" or not type.dims or isinstance(type.dims[0], int):
         return None
     cut = cut_at(graph, output.value)
-    answers = {column.name for column in program.inputs if column.role == "label"}
+    answers = {column.name for column in program.inputs if column.role != "data"}
     if any(fed.name not in answers for fed in cut.inputs[1:]):
         return None  # the loss looks at more than the output and the answer
     evaluate = Evaluator(program, backend.start(backend.lower(cut, options), options), cut)
     train, measured = dataset.splits["train"], dataset.splits[split]
 
-    def figures(rows: Rows, guess: Array) -> dict[str, float]:
+    def figures(rows: Rows, guess: Array) -> dict[str, Reading]:
         return evaluate(Rows(rows.count, {**rows.arrays, output.value: _each(guess, rows.count)}), None) or {}
 
     classes = len(label.classes) if label.classes is not None else label.bound
@@ -64,16 +65,16 @@ def baseline(program: Program, dataset: Dataset, backend: Backend, options: Opti
         commonest = int(shares.argmax())
         found = figures(measured, np.eye(classes, dtype=np.float32)[commonest] * SURE)
         odds = np.log(np.maximum(shares, 1e-9)).astype(np.float32)
-        knows = figures(measured, odds).get("loss", math.nan)
+        knows = number_of(figures(measured, odds).get("loss"))
         # Where the loss does not care for a common shift, the outputs are scores and the best constant is their log.
-        scores = math.isclose(knows, figures(measured, odds + np.float32(1.5)).get("loss", math.nan), rel_tol=1e-3)
+        scores = math.isclose(knows, number_of(figures(measured, odds + np.float32(1.5)).get("loss")), rel_tol=1e-3)
         found["loss"] = knows if scores else math.nan
         text = label.classes[commonest] if label.classes is not None else str(commonest)
         return Baseline(f"always answering {text}", found)
     if label.dtype == "f32" and type.dims[1:] in ((), (1,)):
         shape = type.dims[1:]
         few = Rows(min(train.count, SEARCH), {name: array[:SEARCH] for name, array in train.arrays.items()})
-        best = _lowest(lambda c: figures(few, np.full(shape, c, np.float32)).get("loss", math.nan))
+        best = _lowest(lambda c: number_of(figures(few, np.full(shape, c, np.float32)).get("loss")))
         if best is None:
             return None
         return Baseline(f"always answering {best:.4g}", figures(measured, np.full(shape, best, np.float32)))

@@ -1,6 +1,8 @@
 """Which operation went wrong first, when the numbers run away: one step is computed again, value by value.
 
-The step is a pure function of the state before it and its batch, so it can be repeated as often as one likes.
+The step is a pure function of the state before it and its batch, so it can be repeated as often as one likes. A small
+one is computed by a backend that keeps every value; a large one by the ONNX backend, which hands back a few numbers of
+each value in its place, and so takes no more memory than the step did.
 """
 
 from __future__ import annotations
@@ -13,14 +15,15 @@ from typing import Any
 import numpy as np
 
 from dotnn.graph import Graph, Node, measure, names_in
-from dotnn.plugins import Arrays, Inspecting, backends
+from dotnn.plugins import Arrays, Inspecting, Options, backend, backends
+from dotnn.tape import Tape, Value
 from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.source import Span
 
 Array = np.ndarray[Any, Any]
 
-MOST = 2**28
-"""Numbers in all values of one step: above, it is not computed again."""
+MOST = 2**24
+"""Numbers in all values of one step: above, they are not all kept."""
 
 
 class Diverged(Problem):
@@ -38,6 +41,22 @@ class Diverged(Problem):
     first: str = ""
     """The operation where it began, in words."""
     cause: str = ""
+
+
+UNKNOWN = "computed again, the step does not show where it began; "
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What blame needs to know of a value."""
+
+    finite: bool
+    nan: bool
+    """One of its numbers is none, rather than endless."""
+    low: float
+    high: float
+    zero: bool
+    """One of its numbers is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +82,7 @@ def diverged(
         value="something that is no number" if loss is None else _said(loss),
         kept=f"the weights of epoch {kept_epoch:,} are kept" if kept_epoch else "the first weights are kept",
         first=found.words if found else "",
-        cause=("" if found.span else f"{found.words}: ") + f"{found.cause}; " if found else "",
+        cause=("" if found.span else f"{found.words}: ") + f"{found.cause}; " if found else UNKNOWN,
     )
 
 
@@ -73,25 +92,72 @@ def _said(loss: float) -> str:
     return "an endless loss" if math.isinf(loss) else "weights that are no numbers any more"
 
 
-def blame(graph: Graph, feeds: Arrays) -> First | None:
+def blame(graph: Graph, feeds: Arrays, most: int = MOST) -> First | None:
     """The first operation whose result is not finite although what it was given is; None where none is found."""
-    inspector = next((b for b in backends().values() if isinstance(b, Inspecting)), None)
-    if inspector is None or _size(graph, feeds) > MOST:
-        return None
     try:
-        values = inspector.values(graph, feeds)
+        told = _all_told(graph, feeds) if _size(graph, feeds) <= most else _told_by_onnx(graph, feeds)
     except (ProblemError, MemoryError):
         return None
-    bad = {name for name, value in values.items() if value.dtype.kind == "f" and not np.isfinite(value).all()}
+    bad = {name for name, value in told.items() if not value.finite}
     led = _led_to(graph, bad)
     for fed in graph.inputs:
         if fed.name in led:
-            return _given(fed.name, fed.role, values[fed.name], str(fed.at or ""))
+            return _given(fed.name, fed.role, np.asarray(feeds[fed.name]), str(fed.at or ""))
     constant = {node.name for node in graph.nodes if not node.inputs}
     for node in graph.nodes:
         if node.name in led - constant and not (bad & set(node.inputs)) - constant:
-            return _first(node, values)
+            return _first(node, told)
     return None
+
+
+def _all_told(graph: Graph, feeds: Arrays) -> dict[str, Told]:
+    """Of every real value that is not empty, by a backend that keeps all of them. Raises ``ProblemError``."""
+    inspector = next((b for b in backends().values() if isinstance(b, Inspecting)), None)
+    values = inspector.values(graph, feeds) if inspector else {}
+    return {name: _tell(value) for name, value in values.items() if value.dtype.kind == "f" and value.size}
+
+
+def _tell(value: Array) -> Told:
+    finite = bool(np.isfinite(value).all())
+    with np.errstate(all="ignore"):
+        low, high = float(np.min(value)), float(np.max(value))
+    return Told(finite, bool(np.isnan(value).any()), low, high, bool((value == 0).any()))
+
+
+def _told_by_onnx(graph: Graph, feeds: Arrays) -> dict[str, Told]:
+    """The same without keeping any value: each is folded as soon as it is there. Raises ``ProblemError``."""
+    tape = Tape.of(graph)
+    tape.outputs = []
+    asked = [value for value in tape.values.values() if value.type.is_float and 0 not in value.dims]
+    for value in asked:
+        for part, folded in _folded(tape, value).items():
+            tape.output(f"{part} of {value.name}", folded, "output")
+    onnx, options = backend("onnx"), Options()
+    found = onnx.start(onnx.lower(tape.graph(), options), options).run(feeds)
+    told = {}
+    for value in asked:
+        same, none, low, high, least = (
+            float(found[f"{part} of {value.name}"]) for part in ("same", "none", "low", "high", "least")
+        )
+        told[value.name] = Told(same == 0, none > 0, low, high, least == 0)
+    return told
+
+
+def _folded(tape: Tape, value: Value) -> dict[str, Value]:
+    """Of a value: 0 where it is finite, more than 0 where a number is none, the least, the greatest, the least size."""
+    wide = value if value.dtype in ("f32", "f64") else value.cast("f32")
+    axes = tuple(range(value.type.rank))
+
+    def fold(op: str, x: Value) -> Value:
+        return tape.add(op, x, axes=axes, keep=False) if axes else x
+
+    return {
+        "same": fold("sum", wide - wide),
+        "none": fold("max", tape.add("ne", wide, wide).cast("f32")),
+        "low": fold("min", wide),
+        "high": fold("max", wide),
+        "least": fold("min", tape.add("abs", wide)),
+    }
 
 
 def _size(graph: Graph, feeds: Arrays) -> int:
@@ -127,20 +193,19 @@ def _given(name: str, role: str, value: Array, at: str) -> First:
     return First(f"the data `{name}` was the first to go wrong", f"in row {row} of the batch a number {what}", None)
 
 
-def _first(node: Node, values: Mapping[str, Array]) -> First:
-    result = values[node.name]
-    gave = "a number that is none (nan)" if np.isnan(result).any() else "an endless number"
+def _first(node: Node, told: Mapping[str, Told]) -> First:
+    gave = "a number that is none (nan)" if told[node.name].nan else "an endless number"
     at = node.at
     part = f" of {at.part}" if at and at.part else ""
     span = Span(file=at.file, line=at.line, column=1, end_line=at.line, end_column=1) if at else None
-    return First(f"`{node.op}`{part} was the first to give {gave}", _why(node, values), span)
+    return First(f"`{node.op}`{part} was the first to give {gave}", _why(node, told), span)
 
 
-def _why(node: Node, values: Mapping[str, Array]) -> str:
-    given = [values[name] for name in node.inputs if values[name].size]
+def _why(node: Node, told: Mapping[str, Told]) -> str:
+    given = [told[name] for name in node.inputs if name in told]
     if not given:
         return "nothing was given to it"
-    low, high = float(np.min(given[0])), float(np.max(given[0]))
+    low, high = given[0].low, given[0].high
     largest = f"the largest number of {node.type.dtype} is {_largest(node):.2g}"
     match node.op:
         case "log" if low <= 0:
@@ -149,9 +214,9 @@ def _why(node: Node, values: Mapping[str, Array]) -> str:
             return f"it was given numbers from {low:.4g} to {high:.4g}, and only those from 0 on have a square root"
         case "exp":
             return f"it was given numbers up to {high:.4g}, and {largest}"
-        case "div" if len(given) > 1 and bool((given[1] == 0).any()):
+        case "div" if len(given) > 1 and given[1].zero:
             return f"it divided numbers from {low:.4g} to {high:.4g} by 0"
-    ranges = " and ".join(f"from {float(np.min(x)):.4g} to {float(np.max(x)):.4g}" for x in given)
+    ranges = " and ".join(f"from {value.low:.4g} to {value.high:.4g}" for value in given)
     return f"it was given numbers {ranges}, and {largest}"
 
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
 from dotnn.program import Program
-from dotnn.training.loop import Epoch, Observer, Outcome, Start, Tick
+from dotnn.training.events import Epoch, Observer, Outcome, Start, Tick
+from dotnn.training.figures import Reading, gathering, number_of, sizes_of
 from dotnn.training.rules import many
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ def is_share(program: Program, name: str) -> bool:
 
 def reads_as_share(text: str) -> bool:
     """Whether what the spec says of a figure compares something."""
-    return bool(re.search(r"[!=<>]=|[<>]", re.sub(r"->", "", text.split(" where ")[0])))
+    return bool(re.search(r"[!=<>]=|[<>]", re.sub(r"->", "", re.split(" where | weighted by ", text)[0])))
 
 
-def shown(value: float | None, share: bool = False) -> str:
-    """A figure for people: ``2.6 %``, ``0.0931``."""
+def shown(value: Reading | None, share: bool = False) -> str:
+    """A figure for people: ``2.6 %``, ``0.0931``; of a table how large it is: ``10 x 10``."""
+    if isinstance(value, tuple):
+        return " x ".join(str(size) for size in sizes_of(value))
     if value is None or math.isnan(value):
         return "-"
     return f"{100 * value:.1f} %" if share else f"{value:.4g}"
@@ -77,15 +80,19 @@ def introduction(start: Start) -> list[str]:
     purposes = {"train": "to learn from", "val": "to check itself on", "test": "kept for the exam"}
     rows = [f"{count:,} {purposes.get(name, name)}" for name, count in start.rows.items()]
     length = many(start.steps, "step") if plan.steps is not None else f"at most {many(start.epochs, 'time')} through"
+    size = f"{many(plan.batch, 'row')} at a time"
+    size += f", {plan.accumulate} of these batches an adjustment" if plan.accumulate > 1 else ""
+    size += f", with products of {plan.precision}" if plan.precision != "f32" else ""
     how = "At each step it guesses, measures its error, finds which numbers are to blame, and adjusts them a little."
     return [
         f"{program.name} learns from the data `{program.data}`: {', '.join(rows)}.",
-        f"It has {many(program.parameters, 'number')} to adjust, {many(plan.batch, 'row')} at a time, {length}.",
+        f"It has {many(program.parameters, 'number')} to adjust, {size}, {length}.",
         f"It goes on after step {start.at:,}, as if it had never stopped." if start.at else how,
+        *(f"`{f.name}` looks at all rows at once: on `train` it is measured at the end alone." for f in gathering(program)),
     ]
 
 
-class _Table:
+class Table:
     """Which figures are shown, and how."""
 
     def __init__(self, program: Program) -> None:
@@ -101,7 +108,7 @@ class _Table:
     def watched(self, epoch: Epoch) -> float:
         """The figure of the sparkline: the error where there is one, on val where there is one."""
         figures = epoch.splits.get("val") or epoch.splits["train"]
-        return figures.get(self.names[-1], math.nan) if self.names else math.nan
+        return number_of(figures.get(self.names[-1])) if self.names else math.nan
 
 
 class Lines(Observer):
@@ -111,7 +118,7 @@ class Lines(Observer):
         self.out = out or sys.stderr
 
     def started(self, start: Start) -> None:
-        self.table = _Table(start.program)
+        self.table = Table(start.program)
         self.splits = [name for name in ("train", "val") if name in start.rows]
         self.epochs = start.epochs
         self.every = max(1, math.ceil(start.epochs / LINES))
@@ -148,7 +155,7 @@ class Screen(Observer):
         from rich.live import Live
 
         self.start = start
-        self.table = _Table(start.program)
+        self.table = Table(start.program)
         self.splits = [name for name in ("train", "val") if name in start.rows]
         self.epochs: list[Epoch] = []
         self.course: list[float] = []
@@ -187,10 +194,10 @@ class Screen(Observer):
 
     def _picture(self, ended: bool = False) -> RenderableType:
         from rich.console import Group
-        from rich.table import Table
+        from rich.table import Table as Grid
         from rich.text import Text
 
-        table = Table(box=None, padding=(0, 2), header_style="bold")
+        table = Grid(box=None, padding=(0, 2), header_style="bold")
         for head in ["epoch", *self.table.heads(self.splits), ""]:
             table.add_column(head, justify="right")
         for epoch in self.epochs:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dotnn.data import Dataset, Rows, load, read_rows
+from dotnn.columns import DataBlock
+from dotnn.data import Dataset, Rows, read_rows
+from dotnn.folds import folded
+from dotnn.overrides import settled
 from dotnn.plugins import Arrays, Backend, Options
 from dotnn.program import Program
 from dotnn.read import read_text
-from dotnn.training.figures import Tally
+from dotnn.training.figures import Reading, Tally, refuse_gathering
 from dotnn.training.measure import columns, evaluation_batch
-from dotnn.training.problems import BrokenRun, NotARun, reason_of
+from dotnn.training.problems import BrokenRun, no_run, reason_of
 from dotnn.training.run import SPEC
 from dotnn_grammar.problems import Problem, perhaps
 from dotnn_grammar.source import Source
@@ -41,7 +44,7 @@ class Measured:
     """The figures of some rows."""
 
     rows: int
-    figures: Mapping[str, float]
+    figures: Mapping[str, Reading]
 
 
 def dataset_of(run: Path, program: Program, folder: Path) -> tuple[Dataset, Mapping[str, Source]]:
@@ -52,20 +55,19 @@ def dataset_of(run: Path, program: Program, folder: Path) -> tuple[Dataset, Mapp
     path = run / SPEC
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NotARun(path=str(run), missing=SPEC).error() from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise no_run(run, SPEC) from None
     except (OSError, ValueError) as error:
         why = reason_of(error) if isinstance(error, OSError) else "it is not UTF-8 text"
         raise BrokenRun(path=str(path), reason=why).error() from None
     source = Source(name=str(path), text=text)
-    spec = read_text(source)
+    spec = folded(settled(read_text(source), program.settings).spec, program.name, program.fold)
     data = next((block for block in spec.data if block.name == program.data), None)
     if data is None:
         raise BrokenRun(path=str(path), reason=f"it has no data called `{program.data}`").error()
-    raws = program.inputs
-    stratify = data.split.stratify if data.split and any(raw.name == data.split.stratify for raw in raws) else None
-    spans = {column.name: column.span for column in data.columns}
-    return load(data, raws, spans, folder, stratify), {source.name: source}
+    block = DataBlock(data, folder, spec, program.params)
+    spans = {column.name: column.span for column in block.data.columns}
+    return block.load({raw.name: raw for raw in program.inputs}, spans), {source.name: source}
 
 
 def labelled_rows(file: Path, program: Program) -> Rows:
@@ -82,6 +84,7 @@ def measure(
     program: Program, state: Arrays, rows: Mapping[str, Rows], backend: Backend, options: Options
 ) -> dict[str, Measured]:
     """The exact figures of each of these, with these weights. Raises ``ProblemError``."""
+    refuse_gathering(program, {name: part.count for name, part in rows.items()})
     graph = program.graphs["eval"]
     executor = backend.start(backend.lower(graph, options), options)
     weights = {fed.name: state[fed.name] for fed in graph.inputs if fed.role == "state"}
@@ -96,14 +99,18 @@ def measure(
     return found
 
 
-def chosen(dataset: Dataset, on: str | None) -> dict[str, Rows]:
-    """The split of that name, or all of them: train, val, test first. Raises ``ProblemError``."""
+def chosen(dataset: Dataset, on: str | None, others: Sequence[str] = ()) -> dict[str, Rows]:
+    """The split of that name, or all of them: train, val, test first. Raises ``ProblemError``.
+
+    others: names of data blocks that could have been meant.
+    """
     usual: tuple[str, ...] = ("train", "val", "test")
     order = [name for name in usual if name in dataset.splits]
     order += [name for name in dataset.splits if name not in order]
     if on is None:
         return {name: dataset.splits[name] for name in order}
     if on not in dataset.splits:
-        near = perhaps(on, order, f"the parts of its data are: {', '.join(order)}; a table ends in .csv or .tsv")
+        listed = f"the parts of its data are: {', '.join(order)}; a table ends in .csv or .tsv"
+        near = perhaps(on, (*order, *others), listed)
         raise NoSuchSplit(name=on, near=near).error()
     return {on: dataset.splits[on]}

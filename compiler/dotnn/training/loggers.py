@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dotnn import plugins
 from dotnn.program import Program
-from dotnn.training.loop import Epoch, Observer, Outcome, Start, Tick
+from dotnn.training.events import Epoch, Observer, Outcome, Start, Tick
+from dotnn.training.figures import number_of
+from dotnn.training.rules import Splits
 from dotnn_grammar.problems import Problem, ProblemError
 
 API = 1
@@ -96,11 +98,11 @@ def scalars(epoch: Epoch) -> Iterator[tuple[str, float]]:
             yield f"run/{name}", float(value)
 
 
-def _figures(splits: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, float]]:
+def _figures(splits: Splits) -> Iterator[tuple[str, float]]:
     for split, figures in splits.items():
         for name, value in figures.items():
-            if math.isfinite(value):
-                yield f"{name}/{split}", value
+            if math.isfinite(number_of(value)):
+                yield f"{name}/{split}", number_of(value)
 
 
 class Guarded(Observer):

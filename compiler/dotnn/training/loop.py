@@ -1,18 +1,19 @@
 """The loop: guess, measure the error, find which weights are to blame, adjust them; again and again.
 
-Whoever wants to know how it goes (a display, a log, a stream of events) is an ``Observer``.
+Whoever wants to know how it goes (a display, a log, a stream of events) is an ``Observer``. A run goes by in a course,
+which pauses after each epoch: so several runs can take turns.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,10 +23,18 @@ from dotnn.plugins import Arrays, Backend, Executor, Former, Interrupted, Interr
 from dotnn.program import Program
 from dotnn.training.blame import diverged
 from dotnn.training.checkpoint import LogMark, Position, Snapshot, State
+from dotnn.training.events import Ending
+from dotnn.training.events import Epoch as Epoch
+from dotnn.training.events import Limits as Limits
+from dotnn.training.events import Observer as Observer
+from dotnn.training.events import Outcome as Outcome
+from dotnn.training.events import Start as Start
+from dotnn.training.events import Tick as Tick
+from dotnn.training.figures import refuse_gathering
 from dotnn.training.measure import Evaluator as Evaluator
 from dotnn.training.measure import Flag as Flag
 from dotnn.training.measure import Running, columns, relative_change, resident
-from dotnn.training.rules import Best, Figures, Rules, Splits, keeper
+from dotnn.training.rules import Best, Figures, Rules, keeper
 from dotnn.training.store import Store
 from dotnn_grammar.problems import Problem, ProblemError
 
@@ -33,100 +42,9 @@ TICK = 0.1
 """Seconds between two looks at an epoch that is under way."""
 PATIENCE = 1.0
 """Seconds that the last look at the splits may take after an interruption."""
+UNLIMITED = Limits()
 REMEMBERED = 1000
 """Epochs that a run keeps in mind; all of them are in its log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What is known before the first step."""
-
-    program: Program
-    rows: Mapping[str, int]
-    steps_per_epoch: int
-    epochs: int
-    """At most; counted up to a whole one where the plan is in steps."""
-    steps: int
-    """At most."""
-    at: int = 0
-    """The step from which it goes on."""
-    device: str = ""
-    threads: Mapping[str, int | None] = field(default_factory=dict)
-    """Of each graph's session."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """An epoch under way."""
-
-    epoch: int
-    step: int
-    seconds: float
-    running: Figures
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one time through the rows brought. ``train`` among the splits is the mean while it learned."""
-
-    number: int
-    """From 1."""
-    step: int
-    """Steps since the beginning."""
-    seconds: float
-    """Since the beginning."""
-    splits: Splits
-    rate: float | None
-    norm: float | None
-    rows_per_second: float
-    best: bool
-    """Of all so far, by the plan's `keep best`."""
-    change: float | None = None
-    """How far the last step moved the weights, relative to their length."""
-    memory: int | None = None
-    """Bytes that the process occupies."""
-
-
-Ending = Literal["done", "stopped", "interrupted", "diverged"]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended."""
-
-    ending: Ending
-    reason: str
-    """Why it stopped before its plan was through; empty where it was not stopped."""
-    epochs: int
-    steps: int
-    seconds: float
-    kept: int | None
-    """The epoch whose weights are kept, where that is not simply the last."""
-    splits: Splits
-    """The figures of each split with the kept weights, exact."""
-    state: State
-    """The kept weights and the rest of the state that belongs to them."""
-    last: State | None = None
-    """The state at the very end, where another one is kept."""
-    problem: Problem | None = None
-    history: tuple[Epoch, ...] = ()
-
-
-class Observer:
-    """Is told how training goes. Each method does nothing unless it is overridden."""
-
-    def started(self, start: Start) -> None: ...
-    def tick(self, tick: Tick) -> None: ...
-    def epoch(self, epoch: Epoch) -> None: ...
-    def ended(self, outcome: Outcome) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Ends a run sooner than its plan says; schedules keep the plan's length."""
-
-    epochs: int | None = None
-    steps: int | None = None
 
 
 @dataclass
@@ -219,6 +137,21 @@ class _Moments:
             self.store.save(replace(snapshot, state=self.run.session.state()))
 
 
+T = TypeVar("T")
+Course = Generator[None, None, T]
+"""What goes on a little each time it is asked, and gives something at its end."""
+
+
+def through(course: Course[T]) -> T:
+    """A whole course without a pause."""
+    while True:
+        try:
+            next(course)
+        except StopIteration as end:
+            made: T = end.value
+            return made
+
+
 def train(
     program: Program,
     dataset: Dataset,
@@ -226,7 +159,7 @@ def train(
     options: Options,
     observers: Sequence[Observer] = (),
     flag: Flag | None = None,
-    limits: Limits = Limits(),
+    limits: Limits = UNLIMITED,
     *,
     threads: Mapping[str, int | None] = MappingProxyType({}),
     store: Store | None = None,
@@ -241,8 +174,43 @@ def train(
 
     Raises ``ProblemError`` where the backend cannot run the program, or a checkpoint or the log cannot be written.
     """
+    return through(
+        course(
+            program,
+            dataset,
+            backend,
+            options,
+            observers,
+            flag,
+            limits,
+            threads=threads,
+            store=store,
+            mark=mark,
+            resume=resume,
+            begin=begin,
+        )
+    )
+
+
+def course(
+    program: Program,
+    dataset: Dataset,
+    backend: Backend,
+    options: Options,
+    observers: Sequence[Observer] = (),
+    flag: Flag | None = None,
+    limits: Limits = UNLIMITED,
+    *,
+    threads: Mapping[str, int | None] = MappingProxyType({}),
+    store: Store | None = None,
+    mark: Callable[[], LogMark] | None = None,
+    resume: Snapshot | None = None,
+    begin: Callable[[State], State] | None = None,
+) -> Course[Outcome]:
+    """As ``train``, which pauses after each epoch; the time of a pause is nobody's."""
     flag = flag or Flag()
     plan, rows = program.plan, dataset.splits["train"]
+    refuse_gathering(program, {name: part.count for name, part in dataset.splits.items()})
     machines = {name: _machine(program, backend, options, threads, name) for name in ("init", "order", "train", "eval")}
     start = replace(
         planned(program, dataset, limits, resume),
@@ -306,6 +274,9 @@ def train(
         if ending != "done" or run.steps >= start.steps:
             moments.save(snapshot)
             break
+        paused = perf_counter()
+        yield
+        run.begun += perf_counter() - paused
 
     outcome = _finish(run, dataset, ending, reason, problem, flag)
     for observer in observers:
@@ -460,7 +431,7 @@ def _look(run: _Run, dataset: Dataset, flag: Flag) -> Epoch | None:
     return epoch
 
 
-def _measured(run: _Run, rows: Rows, flag: Flag, until: float | None = None) -> dict[str, float] | None:
+def _measured(run: _Run, rows: Rows, flag: Flag, until: float | None = None) -> Figures | None:
     """The exact figures of a split; None where there was no time for them."""
     flag.busy = run.evaluate.executor
     try:

@@ -17,7 +17,7 @@ from dotnn.graph import Graph
 from dotnn.operation import elements
 from dotnn.plugins import Arrays, Executor, Interruptible, Session
 from dotnn.program import Program
-from dotnn.training.figures import Tally
+from dotnn.training.figures import Reading, Tally, refuse_gathering
 
 EVALUATED = 2**26
 """Numbers that one batch of an evaluation may compute."""
@@ -65,7 +65,7 @@ class Running:
             totals[name] += float(out[name]) * rows
         self.tally.add(out)
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> dict[str, Reading]:
         found = self.tally.figures() | {name: _over(total, self.rows) for name, total in self.totals.items()}
         return {name: found[name] for name in self.names}
 
@@ -74,6 +74,7 @@ class Evaluator:
     """The exact figures of a whole split: totals over counts, so that the batch size does not matter."""
 
     def __init__(self, program: Program, executor: Executor, graph: Graph) -> None:
+        self.program = program
         self.executor = executor
         self.columns = columns(graph)
         self.tally = Tally(program, graph)
@@ -81,8 +82,9 @@ class Evaluator:
 
     def __call__(
         self, rows: Rows, session: Session | None, until: float | None = None, flag: Flag | None = None
-    ) -> dict[str, float] | None:
+    ) -> dict[str, Reading] | None:
         """None where ``until`` (by ``perf_counter``) has come, or the flag was raised, before the split was through."""
+        refuse_gathering(self.program, {"data": rows.count})
         self.tally.begin()
         for first in range(0, rows.count, self.batch):
             if (until is not None and perf_counter() >= until) or (flag is not None and flag.raised):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dotnn.training.files import amount, free
-from dotnn_grammar.problems import Problem, ProblemError
+from dotnn_grammar.problems import Problem, ProblemError, nearest
 
 FULL = (28, 122, 27)
 """No space, no quota, a file larger than allowed."""
@@ -33,9 +33,17 @@ class CannotWrite(Problem):
 class NotARun(Problem):
     code = "T012"
     title = "`{path}` is not the folder of a run"
-    help = "`nn train` makes such folders and tells their names (runs/NAME-001); this one has no {missing}"
+    help = "{advice}"
     path: str
-    missing: str
+    advice: str
+
+
+class NoSuchRun(Problem):
+    code = "T019"
+    title = "there is no run `{path}`"
+    help = "{near}"
+    path: str
+    near: str
 
 
 class BrokenRun(Problem):
@@ -73,6 +81,51 @@ class NoMemory(Problem):
     help = "a smaller batch, or a smaller net, needs less; {kept}"
     room: str
     kept: str
+
+
+class Stopped(Problem):
+    code = "T018"
+    title = "so `{folder}` stopped after step {step:,}"
+    help = "{kept}"
+    folder: str
+    step: int
+    kept: str
+
+
+MARK = "program.json"
+"""What every run has, from its first moment on."""
+
+
+def no_run(path: Path, missing: str = MARK) -> ProblemError:
+    """The problem of a path that was meant to be a run. missing: the file that it lacks."""
+    makes = "`nn train` makes such folders and tells their names (runs/NAME-001)"
+    if not path.exists():
+        return NoSuchRun(path=str(path), near=_near(path) or makes).error()
+    if path.suffix == ".nn":
+        advice = f"it is a spec: `nn train {path}` makes a run of it, and tells the run's folder"
+    elif not path.is_dir():
+        advice = f"it is a file; {makes}"
+    elif runs := _runs_in(path):
+        advice = f"it holds runs: {', '.join(str(path / name) for name in runs[-4:])}; name one of them"
+    else:
+        advice = f"{makes}; this one has no {missing}"
+    return NotARun(path=str(path), advice=advice).error()
+
+
+def _near(path: Path) -> str:
+    """Runs that may have been meant: beside that path, or in `runs`."""
+    known = [f"{folder / name}" for folder in dict.fromkeys((path.parent, Path("runs"))) for name in _runs_in(folder)]
+    by_name = {Path(run).name: run for run in reversed(known)}
+    for name in nearest(path.name, by_name, most=1):
+        return f"did you mean `{by_name[name]}`?"
+    return f"there are: {', '.join(known[-4:])}" if known else ""
+
+
+def _runs_in(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if (path / MARK).is_file())
+    except OSError:
+        return []
 
 
 def cannot_write(path: Path, error: OSError, size: int | None = None) -> ProblemError:

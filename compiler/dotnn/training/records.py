@@ -37,6 +37,8 @@ class Record:
     name: str = ""
     spec: str = ""
     params: Mapping[str, Any] | None = None
+    set: Mapping[str, Any] | None = None
+    """Lines of the spec that `--set` has changed, by their path."""
     plan: Mapping[str, Any] | None = None
     began: Mapping[str, Any] | None = None
     """`started.json`."""
@@ -47,7 +49,7 @@ class Record:
     epochs: int = 0
     steps: int = 0
     seconds: float = 0.0
-    figures: Mapping[str, Mapping[str, float | None]] | None = None
+    figures: Mapping[str, Mapping[str, Any]] | None = None
     when: float = 0.0
     """When it was started, in seconds since 1970."""
 
@@ -65,13 +67,15 @@ class Record:
         plan = self.plan or {}
         began = self.began or {}
         chosen = {key: plan.get(key) for key in ("batch", "epochs", "steps", "seed")}
+        chosen["accumulate"] = plan.get("accumulate") if plan.get("accumulate") != 1 else None
+        chosen["precision"] = plan.get("precision") if plan.get("precision") != "f32" else None
         chosen["start from"] = began.get("warm") or plan.get("start")
         facts = self.facts
         asked = {f"--{key}": began.get(key) for key in ("epochs", "steps")}
         where = {"backend": began.get("backend"), "device": facts.get("device"), "threads": facts.get("threads")}
         versions = {f"version of {k}" if k != "processor" else k: v for k, v in (facts.get("versions") or {}).items()}
         data = {"data": (facts.get("data") or "")[:12]}
-        whole = {**(self.params or {}), **chosen, **asked, **where, **versions, **data}
+        whole = {**(self.params or {}), **(self.set or {}), **chosen, **asked, **where, **versions, **data}
         return {key: value for key, value in whole.items() if value not in (None, "", {})}
 
 
@@ -82,7 +86,10 @@ def records(folder: Path) -> list[Record]:
         raise NoRuns(folder=str(folder), way=way).error()
     found = [record for path in sorted(folder.iterdir()) if (record := read_record(path)) is not None]
     if not found:
-        raise NoRuns(folder=str(folder), way="each run is a folder in it; `nn train FILE.nn` makes one").error()
+        way = "each run is a folder in it; `nn train FILE.nn` makes one"
+        if read_record(folder) is not None:
+            way = f"it is a run itself: `nn eval {folder}` measures it, and `nn runs {folder.parent}` lists it"
+        raise NoRuns(folder=str(folder), way=way).error()
     return sorted(found, key=lambda record: record.when)
 
 
@@ -100,6 +107,7 @@ def read_record(folder: Path) -> Record | None:
         "name": str(known.get("name", "")),
         "spec": str(known.get("spec", "")),
         "params": known.get("params") or {},
+        "set": known.get("settings") or {},
         "plan": known["plan"],
         "began": _json(folder / STARTED) or {},
         "roles": {str(f.get("name")): str(f.get("role")) for f in figures},

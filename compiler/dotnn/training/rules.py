@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from dotnn.program import Patience, Plan, Program, Reached, Watch
 from dotnn.training.checkpoint import Standing
+from dotnn.training.figures import Reading, number_of
 
-Figures = Mapping[str, float]
+Figures = Mapping[str, Reading]
 Splits = Mapping[str, Figures]
 """The figures of each split: ``{"val": {"loss": 0.3, "error": 0.02}}``."""
 
@@ -18,7 +19,7 @@ COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator
 
 def watched(splits: Splits, watch: Watch) -> float:
     """The watched figure, NaN where it is not known."""
-    return splits.get(watch.split, {}).get(watch.figure, math.nan)
+    return number_of(splits.get(watch.split, {}).get(watch.figure))
 
 
 class Best:

@@ -21,7 +21,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -29,11 +29,12 @@ from typing import IO, Any
 from dotnn.graph import dump
 from dotnn.plugins import Backend, Baker, Options, backends
 from dotnn.program import Program
-from dotnn.training.checkpoint import Altered, LogMark, State, pack, unpack
+from dotnn.training.checkpoint import Altered, LogMark, State, decode, pack, unpack
+from dotnn.training.events import Epoch, Observer, Outcome
+from dotnn.training.figures import Reading
 from dotnn.training.files import DISK, Disk, put
 from dotnn.training.lock import LOCK
-from dotnn.training.loop import Epoch, Observer, Outcome
-from dotnn.training.problems import BrokenRun, FolderTaken, NotARun, reason_of
+from dotnn.training.problems import BrokenRun, FolderTaken, no_run, reason_of
 from dotnn.training.problems import cannot_write as cannot_write
 from dotnn.training.store import LOG as LOG
 from dotnn.training.store import checkpoints
@@ -154,9 +155,19 @@ def done_event(folder: Path, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def plain(figures: Mapping[str, float] | None) -> dict[str, float | None] | None:
+def named(name: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event with the name of the train block that it is of, for programs that listen to several."""
+    return {"event": event["event"], "name": name, **event}
+
+
+def plain(figures: Mapping[str, Reading] | None) -> dict[str, Any] | None:
     """Figures for JSON, which knows no NaN; None for a split that is not there."""
-    return None if figures is None else {name: number(value) for name, value in figures.items()}
+    return None if figures is None else {name: listed(value) for name, value in figures.items()}
+
+
+def listed(reading: Reading) -> Any:
+    """A number, or the lists of a table."""
+    return [listed(each) for each in reading] if isinstance(reading, tuple) else number(reading)
 
 
 def number(value: float | None) -> float | None:
@@ -226,14 +237,27 @@ def _more(epoch: Epoch) -> dict[str, Any]:
 
 
 class Events(Observer):
-    """`--format json`: one object a line, each written out at once."""
+    """`--format json`: one object a line with the name of what is trained, each written out at once."""
 
-    def __init__(self, folder: Path, out: IO[str] | None = None) -> None:
-        self.folder = folder
+    def __init__(self, name: str, out: IO[str] | None = None) -> None:
+        self.name = name
         self.out = out or sys.stdout
 
     def epoch(self, epoch: Epoch) -> None:
-        print(json.dumps(epoch_event(epoch)), file=self.out, flush=True)
+        print(json.dumps(named(self.name, epoch_event(epoch))), file=self.out, flush=True)
+
+
+def _of_checkpoint(folder: Path) -> tuple[State, str] | None:
+    """The weights of the newest whole checkpoint, and when they were so. Nothing in the folder is moved: it may be a
+    run's that is under way."""
+    for step, path in checkpoints(folder):
+        with suppress(Altered, OSError):
+            _, snapshot = decode(path)
+            epoch = snapshot.position.kept_epoch
+            if snapshot.kept is not None and epoch:
+                return snapshot.kept, f"of epoch {epoch:,}, which it would keep so far"
+            return snapshot.state, f"after step {step:,}"
+    return None
 
 
 def read_program(folder: Path) -> Program:
@@ -241,21 +265,27 @@ def read_program(folder: Path) -> Program:
     path = folder / PROGRAM
     try:
         return Program.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise NotARun(path=str(folder), missing=PROGRAM).error() from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise no_run(folder) from None
     except OSError as error:
         raise BrokenRun(path=str(path), reason=reason_of(error)).error() from None
     except ValueError:
         raise BrokenRun(path=str(path), reason="it is not a program of this version").error() from None
 
 
-def read_weights(folder: Path) -> State:
-    """The kept state of a run. Raises ``ProblemError``."""
+def read_weights(folder: Path, say: Callable[[str], object] = lambda note: None) -> State:
+    """The kept state of a run; of one that is under way or was ended, what its newest whole checkpoint would keep,
+    which is said. Raises ``ProblemError``."""
     path = folder / WEIGHTS
     try:
         return unpack(path.read_bytes())
-    except FileNotFoundError:
-        raise NotARun(path=str(folder), missing=WEIGHTS).error() from None
+    except (FileNotFoundError, NotADirectoryError):
+        found = _of_checkpoint(folder)
+        if found is None:
+            raise no_run(folder, WEIGHTS) from None
+        state, whose = found
+        say(f"note: {folder} is not finished; used are its weights {whose}")
+        return state
     except OSError as error:
         raise BrokenRun(path=str(path), reason=reason_of(error)).error() from None
     except Altered:

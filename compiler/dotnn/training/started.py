@@ -18,7 +18,7 @@ from dotnn.graph import dump
 from dotnn.plugins import Backend, Versioned
 from dotnn.program import Program
 from dotnn.training.checkpoint import Facts
-from dotnn.training.problems import BrokenRun, NotARun, reason_of
+from dotnn.training.problems import BrokenRun, no_run, reason_of
 from dotnn_grammar.problems import Problem, ProblemError
 
 STARTED = "started.json"
@@ -89,6 +89,8 @@ class Started(BaseModel):
     """Of `--log`."""
     warm: str = ""
     """The run whose weights it began with; empty for new ones."""
+    left_out: str = ""
+    """What `on bad row skip` left out: how many rows of how many, and what is wrong with the first of them."""
     facts: Facts
 
 
@@ -110,8 +112,8 @@ def read_started(folder: Path) -> Started:
     path = folder / STARTED
     try:
         return Started.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise NotARun(path=str(folder), missing=STARTED).error() from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise no_run(folder, STARTED) from None
     except OSError as error:
         raise BrokenRun(path=str(path), reason=reason_of(error)).error() from None
     except ValidationError:

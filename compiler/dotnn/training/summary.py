@@ -10,8 +10,10 @@ from dotnn.program import Program
 from dotnn.training import run
 from dotnn.training.baseline import Baseline
 from dotnn.training.display import clock, is_share, shown
-from dotnn.training.loop import Outcome
+from dotnn.training.events import Outcome
+from dotnn.training.figures import number_of
 from dotnn.training.rules import many
+from dotnn.training.tables import tables
 
 MEANING = {
     run.PREDICT: "the net with its weights inside, for any onnxruntime",
@@ -50,7 +52,8 @@ def _how(outcome: Outcome) -> list[str]:
 def _figures(program: Program, outcome: Outcome, guess: Baseline | None) -> list[str]:
     if not outcome.splits:
         return ["There was no time to measure it."]
-    names = list(next(iter(outcome.splits.values())))
+    first = next(iter(outcome.splits.values()))
+    names = [name for name in first if not isinstance(first[name], tuple)]
     share = {name: is_share(program, name) for name in names}
     width = max([9, *(len(name) for name in names)])
     lines = ["          " + "".join(f"{name:>{width + 2}}" for name in names)]
@@ -61,10 +64,11 @@ def _figures(program: Program, outcome: Outcome, guess: Baseline | None) -> list
     for split, figures in outcome.splits.items():
         cells = "".join(f"{shown(figures.get(name), share[name]):>{width + 2}}" for name in names)
         lines.append(f"  {split:<8}{cells}   {notes.get(split, '')}".rstrip())
-    if guess is not None and any(math.isfinite(v) for v in guess.figures.values()):
+    if guess is not None and any(math.isfinite(number_of(v)) for v in guess.figures.values()):
         cells = "".join(f"{shown(guess.figures.get(name), share[name]):>{width + 2}}" for name in names)
         lines.append(f"  {'a guess':<8}{cells}   {guess.words}, without a look")
-    return lines
+    split = next(name for name in ("test", "val", "train") if name in outcome.splits)
+    return [*lines, *tables(program, outcome.splits[split], split)]
 
 
 def _places(folder: Path, files: Sequence[str]) -> list[str]:

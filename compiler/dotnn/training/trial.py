@@ -12,13 +12,15 @@ from dotnn.plugins import Backend, Options
 from dotnn.program import Program
 from dotnn.training import run
 from dotnn.training.checkpoint import State
+from dotnn.training.events import Limits, Observer, Outcome, Start
 from dotnn.training.files import DISK, Disk, amount
 from dotnn.training.lock import locked
-from dotnn.training.loop import Limits, Observer, Outcome, Start, planned, train
+from dotnn.training.loop import Course, course, planned, through
 from dotnn.training.measure import Flag, resident
-from dotnn.training.problems import NoMemory, NothingLeft
+from dotnn.training.problems import CheckpointLost, NoMemory, NothingLeft, Stopped
 from dotnn.training.started import STARTED, Started
 from dotnn.training.store import Found, Store, every
+from dotnn_grammar.problems import ProblemError
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,23 @@ def begin(
 
     Raises ``ProblemError``; where nothing was learned before that, the folder goes again.
     """
+    return through(begun(job, source, observers, flag, disk, first))
+
+
+def begun(
+    job: Job,
+    source: str,
+    observers: Sequence[Observer] = (),
+    flag: Flag | None = None,
+    disk: Disk = DISK,
+    first: Callable[[State], State] | None = None,
+) -> Course[tuple[Outcome, list[str]]]:
+    """As ``begin``, with a pause after each epoch."""
     try:
         with locked(job.folder):
             run.begin(job.folder, job.program, source, disk)
-            return _go(job, run.Log(job.folder, disk=disk), observers, flag or Flag(), disk, first=first)
+            log = run.Log(job.folder, disk=disk)
+            return (yield from _go(job, log, observers, flag or Flag(), disk, first=first))
     except BaseException:
         run.discard(job.folder)
         raise
@@ -87,7 +102,7 @@ def resume(
     log = run.Log(job.folder, found.snapshot.log, disk)
     if log.note:
         say(log.note)
-    return _go(job, log, observers, flag or Flag(), disk, found=found)
+    return through(_go(job, log, observers, flag or Flag(), disk, found=found))
 
 
 def refuse_finished(job: Job, step: int) -> None:
@@ -117,13 +132,13 @@ def _go(
     disk: Disk,
     found: Found | None = None,
     first: Callable[[State], State] | None = None,
-) -> tuple[Outcome, list[str]]:
+) -> Course[tuple[Outcome, list[str]]]:
     started = job.started
     step = found.snapshot.position.step if found else -1
     store = Store(job.folder, started.facts, every(started.every), started.keep, disk, step)
     threads = found.manifest.facts.threads if found else {}
     try:
-        outcome = train(
+        outcome = yield from course(
             job.program,
             job.dataset,
             job.backend,
@@ -142,6 +157,11 @@ def _go(
         room = f", beyond the {amount(occupied)} that are occupied" if occupied else ""
         room += f": {error}" if str(error) else ""
         raise NoMemory(room=room, kept=store.kept()).error() from None
+    except ProblemError as error:
+        if store.step < 0 or any(isinstance(problem, CheckpointLost) for problem in error.problems):
+            raise  # nothing is kept yet, or it is said what is
+        error.problems += (Stopped(folder=str(job.folder), step=store.step, kept=store.kept()),)
+        raise
     finally:
         log.close()
     files = run.finish(job.folder, job.program, outcome, job.backend, job.options, disk)

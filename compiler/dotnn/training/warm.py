@@ -80,12 +80,13 @@ def begin_from(run: Path, state: State, span: Span | None = None) -> tuple[State
     """
     from dotnn.training.run import read_weights
 
-    found = read_weights(run)
+    said: list[str] = []
+    found = read_weights(run, said.append)
     made = warm(state, found)
     if not made.taken:
         ours, theirs = (_shapes(each) for each in (state, found))
         raise NothingFits(span=span, run=str(run), ours=ours, theirs=theirs).error()
-    return made.state, notes(made, run)
+    return made.state, [*said, *notes(made, run)]
 
 
 def notes(made: Warm, run: Path) -> list[str]:

@@ -25,6 +25,7 @@ SPELLING = {
     "sigmoid": "exp(-logaddexp(0, -{0}))",
     "select": "where({0}, {1}, {2})",
     "cast": "{0} != 0 if {dtype!r} == 'bool' else {0}",
+    "narrow": "narrow({0}, {dtype!r})",
     "stop": "{0}",
     "matmul": "{0} @ {1}",
     "sum": "sum({0}, axis={axes}, keepdims={keep}, dtype={0}.dtype)",
@@ -72,6 +73,14 @@ def power(a, b):
     return np.where(b < 0, np.trunc(np.where(a == 0, 2.0, a) ** np.minimum(b, 0)), a ** np.maximum(b, 0))
 
 
+def narrow(x, dtype):
+    """Rounded to the bits of a narrower type, halfway between two to the even one."""
+    bits, least, most = {"bf16": (8, -125, 128), "f16": (11, -13, 16)}[dtype]
+    unit = np.ldexp(x.dtype.type(1), np.maximum(np.frexp(x)[1], least) - bits)
+    rounded = np.round(x / unit) * unit
+    return np.where(abs(rounded) < 2.0**most, rounded, np.copysign(np.inf, x))
+
+
 def ends(x):
     """The least and the greatest number of a type: what the maximum and the minimum of nothing are."""
     return (-np.inf, np.inf) if x.dtype.kind == "f" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
@@ -91,6 +100,6 @@ def logsumexp(x):
     return (np.log(np.sum(np.exp(x - top), axis=-1, keepdims=True)) + top)[..., 0]
 
 
-OURS = (divide, power, ends, scatter, logsumexp)
+OURS = (divide, power, narrow, ends, scatter, logsumexp)
 WORDS = {**vars(np), "nan": np.nan, "inf": np.inf, "squares": squares, **{f.__name__: f for f in OURS}}
 """What the text of a function may use."""

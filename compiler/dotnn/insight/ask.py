@@ -1,0 +1,74 @@
+"""Asking a trained net: the tensors behind paths, for some examples, as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dotnn.data import Rows
+from dotnn.graph import Graph
+from dotnn.insight.paths import Asked
+from dotnn.plugins import Arrays, Backend, Options
+from dotnn.rows import wide
+from dotnn.simplify import only, simplify
+
+AT_ONCE = 1024
+"""Examples that are computed together."""
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The numbers behind a path. ``each``: the first dim is the examples; else they share it."""
+
+    text: str
+    numbers: Array
+    each: bool
+    classes: tuple[str, ...] | None = None
+    gradient: bool = False
+
+
+def answers(
+    asked: Sequence[Asked], state: Arrays, rows: Rows, examples: Sequence[int], backend: Backend, options: Options
+) -> list[Answer]:
+    """Everything that was asked for, of these examples, in their order. Raises ``ProblemError``.
+
+    Examples do not know of each other, unless what is asked for is made of all of them: a figure, the gradient of a
+    weight.
+    """
+    graph = graph_of(asked)
+    executor = backend.start(backend.lower(graph, options), options)
+    weights = {fed.name: state[fed.name] for fed in graph.inputs if fed.role == "state"}
+    columns = [fed.name for fed in graph.inputs if fed.role not in ("state", "seed")]
+    chosen = np.asarray(examples, np.int64)
+    size = AT_ONCE if all(one.each for one in asked) else max(len(chosen), 1)
+    parts: list[Mapping[str, Array]] = []
+    for first in range(0, len(chosen), size):
+        places = chosen[first : first + size]
+        feeds = {name: rows.arrays[name][places] for name in columns}
+        made = executor.run({**weights, **feeds})
+        parts.append({name: np.array(array) for name, array in made.items()})
+    return [_answer(one, [part[_output(n)] for part in parts]) for n, one in enumerate(asked)]
+
+
+def graph_of(asked: Sequence[Asked]) -> Graph:
+    """What has to be computed, and no more: outputs `asked.0`, `asked.1`, …"""
+    whole = asked[0].value.tape.graph()
+    made = simplify(only(whole, {_output(number): one.value.name for number, one in enumerate(asked)}))
+    if any(wide(node.type) for node in made.nodes) and not any(wide(fed.type) for fed in made.inputs):
+        rows = next(fed for fed in whole.inputs if wide(fed.type))  # somebody says how many rows there are
+        return made.model_copy(update={"inputs": (*made.inputs, rows)})
+    return made
+
+
+def _output(number: int) -> str:
+    return f"asked.{number}"
+
+
+def _answer(asked: Asked, parts: Sequence[Array]) -> Answer:
+    numbers = np.concatenate(parts) if asked.each else parts[0]
+    return Answer(asked.text, numbers, asked.each, asked.classes, asked.gradient)

@@ -1,0 +1,112 @@
+"""Answers as one picture: points in the plane, small pictures side by side, curves. Needs the extra `plot`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dotnn.insight.ask import Answer
+from dotnn.insight.show import picture_in, printable
+from dotnn_grammar.problems import Problem
+
+TILES = 100
+"""Small pictures that are drawn, at most."""
+NAMED = 20
+"""Classes that have a place in the legend."""
+
+Array = np.ndarray[Any, Any]
+
+
+class NoPlots(Problem):
+    code = "I012"
+    title = "a picture needs matplotlib, which is not installed"
+    help = "pip install 'dotnn[plot]'; or save the numbers: a name that ends in .npz, .csv or .json"
+
+
+class NotDrawn(Problem):
+    code = "I013"
+    title = "`{text}` {dims} cannot be drawn"
+    help = (
+        "two numbers an example are points, [h, w] is a picture, one number or a list a curve; "
+        ".npz and .json hold anything"
+    )
+    text: str
+    dims: str
+
+
+def draw(path: Path, answers: Sequence[Answer], examples: Sequence[int], by: Answer | None) -> None:
+    """Each answer beside the other. Raises ``ProblemError``."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise NoPlots().error() from None
+    figure = Figure(figsize=(6.5 * len(answers), 6), layout="constrained")
+    for number, (answer, axes) in enumerate(
+        zip(answers, figure.subplots(1, len(answers), squeeze=False)[0], strict=True)
+    ):
+        axes.set_title(printable(answer.text))
+        numbers = answer.numbers.astype(np.float64) if answer.numbers.dtype != np.bool_ else answer.numbers * 1.0
+        _one(axes, answer, numbers, examples, by if number == 0 or by is not None else None)
+    figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
+
+
+def _one(axes: Any, answer: Answer, numbers: Array, examples: Sequence[int], by: Answer | None) -> None:
+    if answer.each and numbers.ndim == 2 and numbers.shape[1] == 2:
+        return _points(axes, numbers, by)
+    if answer.each and numbers.ndim > 2 and picture_in(numbers[0]) is not None:
+        return _tiles(axes, numbers)
+    if not answer.each and numbers.ndim == 2:
+        axes.imshow(numbers, aspect="auto", cmap="gray")
+        return None
+    if answer.each and numbers.ndim == 2 and len(numbers) > 12:
+        axes.imshow(numbers, aspect="auto", interpolation="nearest")
+        axes.set_ylabel("example")
+        return None
+    if numbers.ndim in (1, 2):
+        for place, row in enumerate(numbers if numbers.ndim == 2 else [numbers]):
+            axes.plot(row, marker=".", label=f"example {examples[place]}" if numbers.ndim == 2 else None)
+        if numbers.ndim == 2:
+            axes.legend()
+        return None
+    raise NotDrawn(text=answer.text, dims=str(list(numbers.shape))).error()
+
+
+def _points(axes: Any, numbers: Array, by: Answer | None) -> None:
+    """Two numbers an example: a point, coloured by its class."""
+    if by is None:
+        axes.scatter(*numbers.T, s=9)
+        return
+    kinds = by.numbers.reshape(-1)
+    found = np.unique(kinds)
+    if len(found) > NAMED:
+        axes.figure.colorbar(axes.scatter(*numbers.T, s=9, c=kinds), label=printable(by.text))
+        return
+    for place, value in enumerate(found):
+        name = by.classes[int(value)] if by.classes is not None else f"{value}"
+        own = numbers[kinds == value]
+        axes.scatter(*own.T, s=9, color=_colour(place, len(found)), label=printable(name))
+    axes.legend(title=printable(by.text), fontsize="small")
+
+
+def _colour(place: int, count: int) -> Any:
+    from matplotlib import colormaps
+
+    return colormaps["tab10" if count <= 10 else "tab20"](place)
+
+
+def _tiles(axes: Any, numbers: Array) -> None:
+    """Small pictures, side by side and below each other, each with its own scale."""
+    pictures = [p for p in (picture_in(each) for each in numbers[:TILES]) if p is not None]
+    height, width = pictures[0].shape
+    across = math.ceil(math.sqrt(len(pictures)))
+    sheet = np.full((math.ceil(len(pictures) / across) * (height + 1), across * (width + 1)), np.nan)
+    for place, picture in enumerate(pictures):
+        top, left = place // across * (height + 1), place % across * (width + 1)
+        low, high = picture.min(), picture.max()
+        sheet[top : top + height, left : left + width] = (picture - low) / (high - low if high > low else 1)
+    axes.imshow(sheet, cmap="gray")
+    axes.set_axis_off()
