@@ -1,5 +1,7 @@
 """What all tests share."""
 
+from collections.abc import Callable
+
 import pytest
 
 
@@ -12,3 +14,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def update_goldens(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-goldens"))
+
+
+@pytest.fixture
+def nn(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs `nn WORDS` in this process; gives the exit code, stdout and stderr."""
+    from dotnn.commands import main
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run

@@ -257,7 +257,7 @@ def take(x: Array, index: Array, *, axis: int) -> Array:
 @formula("put")
 def put(x: Array, index: Array, *, axis: int, size: int) -> Array:
     result = np.zeros((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype)
-    places = list(np.indices(x.shape))
+    places: list[Array] = list(np.indices(x.shape))
     places[axis] = _within(index, size)
     np.add.at(result, tuple(places), x)
     return result

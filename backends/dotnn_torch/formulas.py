@@ -196,7 +196,8 @@ def random(key: Tensor, step: Tensor, *, dims: tuple[int, ...], use: str, bits: 
     words = squares((step[..., None] << 32) + numbers, key + use_of(use))
     if bits == 24:
         return ((words >> 8).float() * 2.0**-24).reshape(dims)
-    halves = torch.stack([words >> 16, words & 0xFFFF], -1).flatten(-2)[..., :count]
+    halves = torch.stack([words >> 16, words & 0xFFFF], -1)
+    halves = halves.reshape(*halves.shape[:-2], -1)[..., :count]
     return (halves.float() * 2.0**-16).reshape(dims)
 
 

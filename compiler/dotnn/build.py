@@ -177,7 +177,7 @@ class Builder:
         """A phase in which the net has been applied to the data, and the names of the block are bound."""
         folder = self.spec.file.rpartition("/")[0]
         prefix = f"{folder}/" if folder else ""
-        machine = Machine(Tape(phase), phase, self.library, dict(self.params), prefix)
+        machine = Machine(Tape(phase), phase, self.library, {**self.block.constants, **self.params}, prefix)
         columns = Columns(machine, self.block, self.fit)
         frame = Frame(machine, USER, "", columns=columns)
         frame.dims[BATCH] = BATCH

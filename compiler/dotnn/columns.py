@@ -8,7 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from dotnn.data import Bad, Dataset, Form, SourceTable, check_sample, find_classes, load, open_source, sample_notes
+from dotnn.data import (
+    Bad,
+    Dataset,
+    Form,
+    SourceTable,
+    check_sample,
+    find_classes,
+    load,
+    open_source,
+    sample_notes,
+    training_texts,
+)
+from dotnn.data.tokens import CONSTANTS, fitted
 from dotnn.elaborate import types
 from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.evaluate import computing, evaluate
@@ -20,10 +32,10 @@ from dotnn.elaborate.values import Native, Tensor, kind
 from dotnn.graph import Dtype, Graph, Type, multiply, names_in
 from dotnn.lineage import Lineage, lineage_of
 from dotnn.operation import shape_text
-from dotnn.program import RawColumn
-from dotnn.read.data import GENERATE
+from dotnn.program import RawColumn, Setting, Tokens
+from dotnn.read.data import FORMS, GENERATE
 from dotnn.simplify import only
-from dotnn.spec import Column, ColumnOf, Data, Name, Spec
+from dotnn.spec import Column, ColumnOf, Data, Name, Spec, TypeText
 from dotnn.write import write_type
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Span
@@ -79,9 +91,12 @@ class DataBlock:
         self.generated = any(line.reader == GENERATE for line in self.data.sources)
         self.classes_of: Mapping[str, tuple[str, ...]] = {}
         """By column of the table: the classes that a net knows already, which holds whatever the rows hold."""
+        self.tokens_of: Mapping[str, Tokens] = {}
+        """The same, of columns of texts."""
         self.quick = False
         """Whether classes are those of the first rows of a large table, for a check that reads no more."""
         self._classes: dict[tuple[str, Span], tuple[str, ...]] = {}
+        self._tokens: dict[Any, Tokens] = {}
         if not self.generated:
             assert self.table is not None  # what is wrong with its first line is said first
 
@@ -102,6 +117,23 @@ class DataBlock:
             most = SAMPLE if self.quick else None
             self._classes[name, span] = find_classes(self.lineage.root, name, span, self.folder, most)
         return self._classes[name, span]
+
+    @property
+    def constants(self) -> Mapping[str, int]:
+        """`pad`, `start` and `end`, where texts are cut into pieces."""
+        words = (column.type.word for column in self.columns.values() if column.type is not None)
+        return CONSTANTS if any(word is not None and word not in FORMS for word in words) else {}
+
+    def tokens(self, name: str, span: Span, word: str, settings: Mapping[str, Setting]) -> Tokens:
+        """How the texts of a column become numbers, fitted on the training rows."""
+        if name in self.tokens_of:
+            return self.tokens_of[name]
+        key = (name, word, tuple(sorted(settings.items())))
+        if key not in self._tokens:
+            most = SAMPLE if self.quick else None
+            texts, _ = training_texts(self.lineage.root, name, span, self.folder, most)
+            self._tokens[key] = fitted(word, settings, texts, name, span)
+        return self._tokens[key]
 
     def drawn(self, name: str, number: int) -> RawColumn:
         """What a host feeds for one wording of a generated column."""
@@ -305,7 +337,13 @@ class Columns:
             frame = Frame(self.machine, USER, "")
             size = types.size_of(frame, form.bound, "the bound of a type")
             bound = size if isinstance(size, int) else None
-        whole = word in ("class", "int")
+        tokens = None
+        if form is not None and word is not None and word not in FORMS:
+            if not is_bare:
+                raise NeedsBareColumn(span=column.value.span, form=word, name=column.name).error()
+            tokens = self.block.tokens(names[0], written.span, word, self._settings(form))
+            dims, bound = (tokens.length,), len(tokens.pieces)
+        whole = word in ("class", "int") or tokens is not None
         few = SIZES.get(str(word)) if is_bare else None
         if few is not None:
             bound = few if bound is None else min(bound, few)
@@ -313,11 +351,26 @@ class Columns:
         dtype: Dtype = "i64" if whole else "u8" if given.dims and given.dtype == "uint8" else "f32"
         dtype = types.WORDS[str(word)] if few is not None else dtype
         self.raws[name] = RawColumn(name=name, columns=names, dtype=dtype, dims=dims, classes=classes, bound=bound)
+        if tokens is not None:
+            self.raws[name] = self.raws[name].model_copy(update={"tokens": tokens})
         self.spans[name] = column.span
         with self.machine.tape.at(self.machine.place(column.span, USER, name)):
             value = self.machine.tape.input(name, Type(dtype=dtype, dims=(BATCH, *dims)), "data")
             value = value.cast("f32") if dtype == "u8" and few is None else value
         return Tensor(value, (BATCH, *(None for _ in dims)), None if dtype == "bool" else bound)
+
+    def _settings(self, form: TypeText) -> dict[str, Setting]:
+        """What a tokenizer is told: `vocab = 4_000`."""
+        frame = Frame(self.machine, USER, "")
+        given: dict[str, Setting] = {}
+        for argument in form.arguments:
+            value = evaluate(frame, argument.value)
+            if argument.name is None or not isinstance(value, bool | int | float | str):
+                way = f"write it with its name, as in {form.word}(vocab = 4_000, length = 32)"
+                wanted = "a setting that is known before the net runs"
+                self.machine.fail(NotThatKind, argument, USER, wanted=wanted, found=kind(value), way=way)
+            given[argument.name] = value
+        return given
 
     def _formed(self, frame: Frame, column: Column, made: Tensor) -> Tensor:
         """The column under the dims that `as [8, 8]` gives it."""

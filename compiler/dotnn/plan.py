@@ -94,7 +94,7 @@ class SameName(Problem):
     code = "B068"
     title = "two `train` blocks are called `{name}`"
     label = "the second of that name"
-    help = "its run is known by that name: give one of the two a name of its own, `train {net} on {data} as NAME {{ … }}`"
+    help = "its run is known by that name: give one of the two its own, `train {net} on {data} as NAME {{ … }}`"
     name: str
     net: str
     data: str

@@ -20,6 +20,22 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
+Setting = bool | int | float | str
+
+
+class Tokens(_Frozen):
+    """How the texts of a column become numbers: fitted on the training rows, kept for those who ask the net."""
+
+    tokenizer: str
+    settings: dict[str, Setting] = {}
+    pieces: tuple[str, ...]
+    """By number: `pad`, what is unknown, `start`, `end`, and then the tokenizer's own."""
+    state: str = ""
+    """What else the tokenizer needs."""
+    length: int
+    """How many numbers a row has: shorter texts are filled up with 0, longer ones are cut."""
+
+
 class RawColumn(_Frozen):
     """One input that a host feeds: raw columns of the table, side by side.
 
@@ -36,6 +52,8 @@ class RawColumn(_Frozen):
     dims: tuple[int, ...] = ()
     classes: tuple[str, ...] | None = None
     """For `as class`: the texts, by index (sorted; those of the training split)."""
+    tokens: Tokens | None = None
+    """For a column of texts that are cut into pieces; dims are its length, and bound the number of its pieces."""
     bound: int | None = None
     """For `as int < bound`: values are 0 up to but without it; another is a located error."""
     role: Literal["data", "label", "weight"] = "data"

@@ -139,7 +139,7 @@ def _add(view: View, inputs: list[Value], _: Mapping[str, Attribute]) -> Value |
 
 
 def _beside(view: View, a: Value, b: Value) -> Value | None:
-    """Two tensors between zeros, each where the other is 0: one after the other. So a cut's gradient is joined again."""
+    """Two tensors among zeros, each where the other is 0, stand side by side: a cut's gradient is joined again."""
     low, high = view.of(a, "pad"), view.of(b, "pad")
     if low is None or high is None or a.dims != b.dims or low.attributes["axis"] != high.attributes["axis"]:
         return None

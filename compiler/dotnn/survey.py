@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dotnn.columns import Columns, DataBlock, Fit, no_fit
 from dotnn.data import Dataset, Rows
+from dotnn.data.tokens import decoded
 from dotnn.elaborate.library import Library
 from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.values import Tensor
@@ -45,7 +46,7 @@ class ColumnSurvey:
     least: float | None
     mean: float | None
     most: float | None
-    """None where the numbers stand for texts."""
+    """None where the numbers stand for texts or their pieces."""
     classes: Mapping[str, int] | None = None
     """How many rows have each class, or each of few whole numbers."""
 
@@ -154,14 +155,15 @@ def _column(
     whole = np.concatenate([arrays[name] for arrays in computed.values()])
     raw = raws.get(name)
     texts = raw.classes if raw is not None else None
+    worded = texts is not None or (raw is not None and raw.tokens is not None)
     is_class = texts is not None or (not whole.shape[1:] and whole.dtype.kind in "bui")
     return ColumnSurvey(
         name=name,
         type=_type(tensor),
         text=write_expression(column.value) + (f" as {write_type(column.type)}" if column.type else ""),
-        least=None if texts is not None else float(whole.min()),
-        mean=None if texts is not None else float(whole.mean(dtype=np.float64)),
-        most=None if texts is not None else float(whole.max()),
+        least=None if worded else float(whole.min()),
+        mean=None if worded else float(whole.mean(dtype=np.float64)),
+        most=None if worded else float(whole.max()),
         classes=_counts(whole, texts, tensor.bound) if is_class else None,
     )
 
@@ -208,6 +210,8 @@ def _rows(
 
 
 def _value(raw: RawColumn | None, value: npt.NDArray[Any]) -> Any:
+    if raw is not None and raw.tokens is not None and value.shape == raw.dims:
+        return decoded(raw.tokens, value.tolist())
     if raw is not None and raw.classes is not None and not value.shape:
         return raw.classes[int(value)]
     return value.tolist()

@@ -133,7 +133,8 @@ def arguments(items: Iterable[spec.Argument]) -> str:
 def write_type(part: spec.TypeText) -> str:
     dims = "" if part.dims is None else "[" + ", ".join(_dim(d) for d in part.dims) + "]"
     bound = "" if part.bound is None else f" < {_write(part.bound, SUM)}"
-    return f"{part.word or ''}{dims}{bound}"
+    given = f"({arguments(part.arguments)})" if part.arguments else ""
+    return f"{part.word or ''}{given}{dims}{bound}"
 
 
 def _dim(dim: spec.Dim | spec.Rest) -> str:

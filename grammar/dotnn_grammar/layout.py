@@ -33,6 +33,9 @@ TRAIN_WORDS = (
 VALUED = ("loss", "error", "answer", "optimizer", "batch", "epochs", "steps", "seed")
 """Lines that begin with a value, never with a word of their own."""
 
+KINDS = ("source", "test")
+"""Lines that begin with a word of their own, whatever follows it."""
+
 CHOOSING = ("freeze",)
 """Lines that begin with a pattern of paths."""
 
@@ -197,6 +200,8 @@ class Layout:
             and self._followed_by(("NAME", "STRING"))
         ):
             return token.update(type="_" + token.upper())
+        if last.type == "SETTING" and last in KINDS and context == "data":
+            return token.update(type="WORD")
         in_setting = self.statement[0].type == "SETTING" and context != "body"
         if in_setting and last.type in ("SETTING", "WORD", "COMMA") and self._followed_by(LITERALS):
             # `loss each where kept`, `batch few until epoch 3 then many`: here the first word is a value.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import string
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import quote
 
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Source, Span
@@ -15,6 +15,8 @@ LONGEST = 160
 
 UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Kinds of characters that order a terminal about, or break its lines."""
+
+IN_URI = frozenset(string.ascii_letters + string.digits + "-._~/")
 
 RED, BLUE, BOLD, PLAIN = "\x1b[1;31m", "\x1b[1;34m", "\x1b[1m", "\x1b[0m"
 
@@ -152,7 +154,12 @@ def _place(span: Span) -> dict[str, object]:
         "endLine": span.end_line,
         "endColumn": span.end_column,
     }
-    return {"artifactLocation": {"uri": quote(span.file)}, "region": region}
+    return {"artifactLocation": {"uri": _uri(span.file)}, "region": region}
+
+
+def _uri(path: str) -> str:
+    """A path as part of a URI: what means something there as `%20`."""
+    return "".join(char if char in IN_URI else "".join(f"%{byte:02X}" for byte in char.encode()) for char in path)
 
 
 def _paint(text: str, style: str) -> str:

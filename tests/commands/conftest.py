@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from dotnn.commands import main
-
 HERE = Path(__file__).parent
 
 
@@ -22,16 +20,3 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "points.csv").write_text("\n".join(rows) + "\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def nn(capsys):
-    """Runs `nn WORDS`; gives the exit code, stdout and stderr."""
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run

@@ -167,5 +167,8 @@ def test_problems_as_json_github_and_sarif(folder, nn):
     places = [result["locations"][0]["physicalLocation"] for result in run["results"]]
     assert [place["artifactLocation"]["uri"] for place in places] == ["bad.nn", "worse.nn"]
     assert all(place["region"]["startLine"] == 1 for place in places)
+    (folder / "my net.nn").write_text("net {\n")
+    _, out, _ = nn("check", "my net.nn", "--format", "sarif")
+    assert '"uri": "my%20net.nn"' in out
     code, out, _ = nn("check", "points.nn", "--format", "sarif")
     assert (code, json.loads(out)["runs"][0]["results"]) == (0, [])

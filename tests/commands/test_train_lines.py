@@ -111,3 +111,12 @@ def test_runs_tell_what_was_set(folder, nn):
     head, *lines = (line.split() for line in nn("runs")[1].splitlines())
     at = head.index("optimizer.lr")
     assert [line[at] for line in lines if len(line) > at][-1] == "0.01"
+
+
+def test_numbers_too_large_for_f16_are_traced(folder, nn):
+    text = (folder / "points.nn").read_text().replace("scores = place ->", "far = 1e6 * place\n  scores = far ->")
+    (folder / "points.nn").write_text(text)
+    code, _, err = nn("train", "points.nn", "--set", "precision=f16")
+    assert code == 4
+    assert "`narrow` of Sides.hidden" in err
+    assert "the largest number of f16 is 6.6e+04" in err

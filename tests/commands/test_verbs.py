@@ -238,6 +238,9 @@ def test_show_prints_definitions_operations_and_files(folder, nn):
     code, out, _ = nn("show", "matmul")
     assert out.startswith("operation matmul:")
     assert "g @ b.T" in out
+    code, out, _ = nn("show", "sort")
+    assert out.startswith("word sort: `sort(x)`")
+    assert "settings: over, falling" in out
     code, out, _ = nn("show", "points.nn")
     assert "Sides: 22 numbers to learn" in out
     assert "Sides.hidden" in out
@@ -351,4 +354,4 @@ def test_help_loads_nothing_heavy():
 
 def test_the_verbs_are_the_files():
     here = Path(dotnn.commands.__file__).parent
-    assert sorted(f.stem for f in here.glob("*.py")) == sorted([*VERBS, "__init__", "desk", "plugin"])
+    assert sorted(f.stem for f in here.glob("*.py")) == sorted([*VERBS, "__init__", "desk", "plugin", "several"])

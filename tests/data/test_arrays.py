@@ -21,7 +21,8 @@ CODES = {"uint8": 8, "int8": 9, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "
 def idx(array, dims=None) -> bytes:
     dims = array.shape if dims is None else dims
     head = bytes([0, 0, CODES[array.dtype.name], len(dims)]) + b"".join(struct.pack(">I", d) for d in dims)
-    return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    numbers: bytes = array.astype(array.dtype.newbyteorder(">")).tobytes()
+    return head + numbers
 
 
 def npy(array, **settings) -> bytes:

@@ -98,6 +98,7 @@ def test_json_lines(bench):
     bench.write("rows.jsonl", '{"x": 1}\nnothing\n{"x": [2]}\n{"x": 4, "z": 1}\n\n{"x": 5}\n')
     found = load(skipping(bench, "rows.jsonl"), [bench.number("x")], bench.spans, bench.folder)
     assert found.splits["train"].arrays["x"].tolist() == [1, 5]
+    assert found.skipped is not None
     assert (found.skipped.count, found.skipped.of) == (4, 6)
 
 
@@ -106,6 +107,7 @@ def test_arrays(bench):
     data = skipping(bench, "x.npy", reader="npz")
     found = load(data, [bench.number("x").model_copy(update={"dims": (2,)})], bench.spans, bench.folder)
     assert found.splits["train"].arrays["x"].tolist() == [[1, 2], [4, 5]]
+    assert found.skipped is not None
     assert found.skipped.first == (
         "x.npy, row 2: `nan` in the column `x` is no finite number",
         "x.npy, row 4: `inf` in the column `x` is no finite number",

@@ -413,6 +413,8 @@ def test_links_lead_somewhere() -> None:
 ROOMS = (
     "grammar/dotnn_grammar",
     "compiler/dotnn",
+    "compiler/dotnn/plugins",
+    "compiler/dotnn/testing",
     "compiler/dotnn/read",
     "compiler/dotnn/elaborate",
     "compiler/dotnn/ops",

@@ -296,3 +296,17 @@ def test_a_source_that_does_not_work_is_told_with_its_place(new_lab, tmp_path):
     for name, (_, _, said) in zip(names, WRONG_SOURCES, strict=True):
         assert said in told[name]
         assert f"{name}.nn:" in told[name]
+
+
+def test_who_uses_what_never_comes_back_may_stop_it(new_lab, tmp_path):
+    """`nn plugins` has a time-out; any other verb waits for the plugin that it was asked to use, until Ctrl-C."""
+    lab = lab_with(new_lab, HANGING)
+    code = """
+import signal, sys, threading
+from dotnn.commands import main
+main_thread = threading.main_thread().ident
+threading.Timer(1.5, lambda: signal.pthread_kill(main_thread, signal.SIGINT)).start()
+main(["train", sys.argv[1], "--backend", "mine-hangs"])
+"""
+    done = lab.python("-c", code, DIGITS, folder=tmp_path, patience=60)
+    assert (done.code, done.err) == (130, "Stopped.\n")

@@ -37,9 +37,11 @@ def test_nn_plugins_lists_it(with_plugin):
     assert [line.split()[:2] for line in lines] == [
         ["backend", "straight"],
         ["command", "straight"],
+        ["logger", "prose"],
         ["operation", "squareplus"],
         ["source", "jsonlines"],
         ["std", "gentle"],
+        ["tokenizer", "pairs"],
     ]
     assert "Not used" not in done.out
 
@@ -64,7 +66,7 @@ def test_a_misuse_of_its_words_has_its_place(with_plugin, rings):
     text = (rings / "rings.nn").read_text()
     cases = [
         ("squareplus", "squareplus(over = 1)", "squareplus"),
-        ("squareplus", "squareplu", "did you mean `squareplus` or"),
+        ("squareplus", "squareplu", "did you mean `squareplus`"),
         ("jsonlines", "jsonline", "`jsonlines`"),
         ("rows.jsonl", "../rows.jsonl", "leads out of the spec's folder"),
         ("rows.jsonl", "rings.nn", "line 1 of `rings.nn` is no JSON object"),
@@ -87,6 +89,59 @@ for file in sys.argv[1:]:
     for number, ((_, _, said), part) in enumerate(zip(cases, parts, strict=True)):
         assert said in part
         assert f"wrong{number}.nn:" in part
+
+
+@pytest.mark.peers
+def test_pytorch_says_that_it_knows_no_word_of_it(with_plugin, rings):
+    """Neither as a file to read nor as something that runs: what it cannot spell is named, with its place."""
+    pytest.importorskip("torch")
+    done = with_plugin.nn("compile", "rings.nn", "--backend", "torch", "-o", "script", folder=rings)
+    assert done.code == 1
+    assert "error[Q010]: the operation `squareplus` has no PyTorch text in this version" in done.err
+    assert "gentle.nn:" in done.err
+    done = with_plugin.nn("train", "rings.nn", "--backend", "torch", "--steps", "1", folder=rings)
+    assert done.code == 1
+    assert "error[Q005]: the backend torch does not know the operation `squareplus`" in done.err
+
+
+def test_the_gradients_of_a_net_with_its_operation(with_plugin, rings):
+    done = with_plugin.nn("check", "rings.nn", "--gradients", folder=rings)
+    assert done.code == 0, done.err
+    assert "It is right: in Ring.scores." in done.out
+
+
+MAIL = """
+data mail {
+  source table "mail.csv"
+  said = column text as pairs(vocab = 30, length = 8)
+  kind = column kind as class
+}
+net Spam(said: int[b, t] < vocab) -> scores: [b, 2] {
+  weight table: [vocab, 4] ~ glorot
+  scores = mean(table[said], over = 1) -> dense(2)
+}
+train Spam on mail {
+  loss cross_entropy(scores, kind)
+  answer argmax(scores) as kind
+  optimizer adam(lr = 0.1)
+  batch 4
+  epochs 30
+}
+"""
+
+
+def test_its_tokenizer_and_its_logger_are_used(with_plugin, tmp_path):
+    (tmp_path / "mail.nn").write_text(MAIL)
+    texts = {"buy now": "spam", "buy it": "spam", "see you": "ham", "you see": "ham"}
+    rows = "".join(f"{text},{kind}\n" for text, kind in texts.items())
+    (tmp_path / "mail.csv").write_text("text,kind\n" + rows * 3)
+    done = with_plugin.nn("train", "mail.nn", "--out", "run", "--log", "prose", "--threads", "1", folder=tmp_path)
+    assert done.code == 0, done.err
+    sentences = (tmp_path / "run" / "prose.txt").read_text().splitlines()
+    assert (sentences[0], sentences[-1], len(sentences)) == ("Spam begins.", "It ends with step 90.", 32)
+    assert sentences[1].startswith("After epoch 1 its loss is 0.")
+    done = with_plugin.nn("predict", "run", "mail.csv", "--format", "csv", folder=tmp_path)
+    assert [line.split(",")[0] for line in done.out.splitlines()[1:5]] == ["spam", "spam", "ham", "ham"]
 
 
 BATTERIES = """

@@ -38,6 +38,10 @@ EQUATIONS = {
     "y[b, i] = exp(a[b, i]) / sum(exp(a[b, j]), over = j)": np.exp(A) / np.exp(A).sum(1, keepdims=True),
     "y[b] = q[b, 1, i] * a[b, i]": (B[:, 1] * A).sum(1),
     "y[b, i] = q[b, t, i] * q[b, t, j] * a[b, j] * c[b]": np.einsum("bti,btj,bj,b->bi", B, B, A, C),
+    "y[b] = a[b, i] * -q[b, t, i] * -2": 2 * np.einsum("bi,bti->b", A, B),
+    "y[b] = 1 - -a[b, i] / -c[b]": 1 - A.sum(1) / C,
+    "y[b] = a[b, i] * (a[b, i] > 0)": (A * (A > 0)).sum(1),
+    "y[b] = (not a[b, i] > 0) * a[b, i]": (A * (A <= 0)).sum(1),
     "y[b, i] = 3 * c[b]": np.repeat(3 * C[:, None], 3, 1),
     "y[b, i] = (a[b, i] > 0) * q[b, t, i]": (A > 0) * B.sum(1),
     "y[b] = c * (a[b, i] * 1)": C * A.sum(1),
@@ -109,6 +113,12 @@ train N on d {
     y = np.repeat(A.sum(1)[:, None], 3, 1)
     want = (y.T @ A).mean() + (y.T @ y).sum()
     assert bench.run(graphs["train"], {**state, "a": A})["loss"] == pytest.approx(want, rel=1e-5)
+
+
+def test_a_part_that_is_looked_at_twice_is_one_layer_and_one_draw(bench):
+    text = NET.format("  y[b] = c[b] * ((a -> dense(2))[b, i] + sum(a[b, j], over = j) / 2)")
+    graph = bench.builder(text, {"a": A, "q": B, "c": C}).prediction().tape.graph()
+    assert [fed.name for fed in graph.inputs if fed.learned] == ["N.y.dense.W", "N.y.dense.b"]
 
 
 # ---- beside einsum, equations drawn
@@ -189,6 +199,8 @@ REFUSED = {
     "y[t] = q[b, t, i] * a": ("B093", "`a` has the dims [b, n], and nothing says which index each of them is"),
     "y[b] = exp(a[b, i])": ("B094", "the index `i` is neither on the left, [b], nor summed here"),
     "y[b] = a[b, i] > 0": ("B094", "the index `i` is neither on the left, [b], nor summed here"),
+    "y[b] = a[b, i] * exp(a[b, i])": ("B094", "the index `i` is neither on the left, [b], nor summed here"),
+    "y[b] = (a[b, i] > 0) * (a[b, i] < 9)": ("B094", "the index `i` is neither on the left, [b], nor summed here"),
     "y[b] = a[b, i] * (a[b, i] + c[b])": (
         "B095",
         "one part of this sum has the index `i`, which the left side [b] lacks, and another has not",

@@ -18,6 +18,9 @@ X = np.random.default_rng(3).normal(size=(ROWS, 3)).round(3)
 BATCHES = (6, 6, 3, 4, 1)
 """Rows of the five batches of an epoch; of two at a time, and one that is left."""
 
+PLATEAU = "sgd(lr = plateau(from = 0.1, patience = 0, threshold = 0.9))"
+"""A schedule that remembers the losses of an epoch, and is at its end after the first."""
+
 
 def block(loss, accumulate, optimizer, batch=4, more=""):
     line = f"accumulate {accumulate}" if accumulate else ""
@@ -57,10 +60,11 @@ def run(made, batches):
         "(y - 1)^2",
         "mean((y - 1)^2) + 0.1 * mean(abs(y))",
         "(y - 1)^2 where y > 0.5",
+        "(y - 1)^2 weighted by 0.01 * sum(x^2, over = -1)",
     ],
 )
 @pytest.mark.parametrize(
-    "optimizer", ["sgd(lr = 0.1)", "adam(lr = cosine(from = 0.1))", "adamw(lr = warmup(2) then 0.1)"]
+    "optimizer", ["sgd(lr = 0.1)", "adam(lr = cosine(from = 0.1))", "adamw(lr = warmup(2) then 0.1)", PLATEAU]
 )
 def test_it_is_the_large_batch(bench, loss, optimizer):
     """Batches of unequal size, and a short update at the epoch's end; over two epochs."""

@@ -1,5 +1,7 @@
 """Lines of a train block beside PyTorch's ways of saying the same, in double precision, over many steps."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,7 @@ def theirs(first, make, *, rates=(), frozen=(), decays=(), every=1):
     return {name: weight.detach().numpy() for name, weight in weights.items()}
 
 
-CASES = {
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "rates": ("rate 0.1 for first.*\n  rate 3 for third.W", {"rates": [("N.first", 0.1), ("N.third.W", 3)]}),
     "freeze": ("freeze first, second.b", {"frozen": ["N.first", "N.second.b"]}),
     "decay": ("decay 0.2 for *.W\n  decay 0 for third", {"decays": [("N.first.W", 0.2), ("N.second.W", 0.2)]}),

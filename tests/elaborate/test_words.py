@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from dotnn.elaborate.vocabulary import PRIMITIVES
 from dotnn.graph import divide
+from dotnn.operation import known
 
 X = np.arange(12.0).reshape(4, 3)
 Z = np.arange(48.0).reshape(4, 2, 6)
@@ -12,6 +14,7 @@ WORDS = {
     "concat(x, x + 100)": np.concatenate([X, X + 100], 1),
     "concat(split(x, 3), over = -1)": X,
     "stack(x, 2 * x)": np.stack([X, 2 * X], -1),
+    "stack(x, x, over = -1)": np.stack([X, X], -1),
     "stack(x > 3, x)": np.stack([X > 3, X], -1),
     "unstack(x)": X[:, 0],
     "cumulate(x)": np.cumsum(X, 1),
@@ -161,3 +164,68 @@ def test_sizes_divide():
     assert divide("b", 2) is None
     assert divide(12, "b") is None
     assert divide(12, 0) is None
+
+
+def learned_from(bench, loss, weight="zeros"):
+    """The weights w: [4, 3] after one step of size 1."""
+    text = f"""
+net N(x: [b, 3]) -> y: [4] {{
+  weight w: [4, 3] ~ {weight}
+  y = {loss} + 0 * sum(x)
+}}
+train N on d {{
+  loss sum(y)
+  optimizer sgd(lr = 1)
+  batch 4
+  epochs 1
+}}
+"""
+    graphs = bench.graphs(text, {"x": X})
+    state = bench.run(graphs["init"], {"seed": 0})
+    return bench.run(graphs["train"], {**state, "x": X})["N.w.next"]
+
+
+def test_an_arrow_without_length_has_the_slope_0(bench):
+    np.testing.assert_array_equal(learned_from(bench, "norm(w)"), np.zeros((4, 3)))
+
+
+def test_nothing_is_learned_from_what_is_hidden_as_a_whole(bench):
+    shares = "sum(softmax(hide(w, where = w > -1)) * exp(w - stop(w)), over = -1)"
+    np.testing.assert_allclose(learned_from(bench, shares), np.full((4, 3), -1 / 3), rtol=1e-6)
+
+
+def test_a_setting_may_be_called_as_a_word_of_a_train_line(bench):
+    text = """
+net N(x: [b, 3]) -> y: [b, 3] { y = x }
+train N on d {
+  loss mean(softmax(hide(y, where = y > 100))) where y > 4
+  optimizer sgd(lr = 1)
+  batch 4
+  epochs 1
+}
+"""
+    assert bench.problem(text, {"x": X}).code == "B022"  # it was read; there is only nothing to learn
+
+
+@pytest.mark.parametrize("name", [name for name in PRIMITIVES if not known(name)])
+def test_every_word_says_what_it_does(name):
+    assert f"{name}(" in (PRIMITIVES[name].__doc__ or "")
+
+
+def test_the_gradient_of_a_cut_is_joined_at_once(bench):
+    text = """
+net N(x: [b, 3]) -> y: [b, 2] {
+  weight W: [3, 8] ~ ones
+  i, f, g, o = split(x @ W, 4)
+  y = tanh(i) * f + sigmoid(g) * o
+}
+train N on d {
+  loss mean(y)
+  optimizer sgd(lr = 1)
+  batch 4
+  epochs 1
+}
+"""
+    nodes = [node.op for node in bench.graphs(text, {"x": X})["train"].nodes]
+    assert nodes.count("concat") == 1
+    assert "pad" not in nodes

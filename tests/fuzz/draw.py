@@ -20,7 +20,7 @@ POOL = (
     "a", "b", "x", "y", "n", "label", "T", "_", "data", "net", "train", "where", "on", "then", "until", "column",
     "columns", "source", "split", "seed", "test", "loss", "function", "layer", "optimizer", "use", "param", "from",
     "best", "norm", "with", "by", "int", "table", "class", "as_", "stratify", "order", "fallen", "epoch", "claim",
-    "step", "every", "rate", "window", "augment", "e1", "x_1", "shifted",
+    "step", "every", "rate", "window", "augment", "e1", "x_1", "shifted", "weighted", "generate",
 )  # fmt: skip
 """Words of the language among them, which mean nothing here."""
 
@@ -190,6 +190,18 @@ def columns(draw: st.DrawFn) -> spec.Column:
 
 
 @st.composite
+def drawn_columns(draw: st.DrawFn) -> spec.Column:
+    """A column that is drawn, or an equation."""
+    value = draw(small.filter(lambda e: not isinstance(e, spec.Chain)))
+    column = spec.Column(span=HERE, name=draw(plain), value=value, type=draw(optional(form | sized | bounded)))
+    if draw(st.booleans()):
+        return column
+    indices = draw(st.lists(plain, min_size=1, max_size=2).map(tuple))
+    ranges = part(spec.Binder, name=plain, range=part(spec.Range, start=whole, stop=whole))
+    return column.model_copy(update={"indices": indices, "binders": draw(several(ranges, 0, 2))})
+
+
+@st.composite
 def splits(draw: st.DrawFn) -> spec.Split:
     parts = draw(st.permutations(["val", "test"]))[: draw(st.integers(0, 2))]
     cuts = draw(st.lists(st.integers(1, 33), min_size=3, max_size=3))
@@ -203,24 +215,35 @@ def splits(draw: st.DrawFn) -> spec.Split:
 def blocks(draw: st.DrawFn) -> spec.Data:
     line = part(spec.SourceLine, role=st.just("source"), reader=st.just("table"), files=several(files))
     exam = part(spec.SourceLine, role=st.just("test"), reader=st.just("table"), files=several(files))
+    made = columns()
+    if draw(st.integers(0, 2)) == 0:
+        line, exam = (
+            part(spec.SourceLine, role=st.just(role), reader=st.just("generate"), files=st.just(()), count=counts_of())
+            for role in ("source", "test")
+        )
+        made = drawn_columns()
+    if draw(st.integers(0, 3)) == 0:
+        changed = draw(distinct(drawn_columns(), 1))
+        return spec.Data(span=HERE, name=draw(names), base=draw(names), sources=(), columns=changed, doc=draw(docs))
     return spec.Data(
         span=HERE,
         name=draw(names),
         sources=(draw(line), *draw(several(exam, 0, 1))),
-        columns=draw(distinct(columns(), 1)),
+        columns=draw(distinct(made, 1)),
         split=draw(optional(splits())),
         seed=draw(st.integers(0, 2**63 - 1)),
         doc=draw(docs),
     )
 
 
-def counts(draw: st.DrawFn) -> Any:
+def counts_of() -> st.SearchStrategy[Any]:
     """A number of epochs, steps or rows: what stands there as digits is 1 or more."""
-    return draw(
-        part(spec.Number, value=st.integers(1, 99))
-        | name
-        | small.filter(lambda e: not isinstance(e, spec.Number | spec.Chain))
-    )
+    digits = part(spec.Number, value=st.integers(1, 99))
+    return digits | name | small.filter(lambda e: not isinstance(e, spec.Number | spec.Chain))
+
+
+def counts(draw: st.DrawFn) -> Any:
+    return draw(counts_of())
 
 
 def norms(draw: st.DrawFn) -> Any:
@@ -234,7 +257,7 @@ def norms(draw: st.DrawFn) -> Any:
 def trains(draw: st.DrawFn) -> spec.Train:
     unclaused = small.filter(lambda e: not isinstance(e, spec.Chain))
     until = draw(st.sampled_from(["epochs", "steps"]))
-    objective = part(spec.Objective, value=unclaused, where=optional(small))
+    objective = part(spec.Objective, value=unclaused, where=optional(small), weights=optional(small))
     watch = part(spec.Member, value=name, name=names)
     bound = part(spec.Binary, operator=st.sampled_from(["<", ">", "<=", ">="]), left=watch, right=numbers)
     stops = part(spec.Stop, watch=watch, patience=st.integers(1, 99)) | part(spec.Stop, watch=bound, patience=st.none())
@@ -246,7 +269,7 @@ def trains(draw: st.DrawFn) -> spec.Train:
         assigns=draw(several(assigns(plain), 0, 2)),
         loss=draw(objective),
         error=draw(optional(objective)),
-        metrics=draw(distinct(part(spec.Metric, name=names, value=small))),
+        metrics=draw(distinct(part(spec.Metric, name=names, value=small, weights=optional(small)))),
         answer=draw(optional(part(spec.Answer, value=unclaused, column=optional(names)))),
         optimizer=draw(unclaused),
         batch=counts(draw),
@@ -257,6 +280,11 @@ def trains(draw: st.DrawFn) -> spec.Train:
         start=draw(optional(part(spec.Start, run=texts))),
         clip=norms(draw) if draw(st.booleans()) else None,
         decays=draw(several(part(spec.Decay, rate=unclaused, pattern=pattern), 0, 2)),
+        rates=draw(several(part(spec.Rate, factor=unclaused, pattern=pattern), 0, 2)),
+        freezes=draw(several(part(spec.Freeze, pattern=pattern.filter(lambda p: p != "*")), 0, 2)),
+        accumulate=counts(draw) if draw(st.booleans()) else None,
+        precision=draw(st.sampled_from([None, "f32", "bf16", "f16"])),
+        called=draw(optional(names)),
         doc=draw(docs),
     )
 

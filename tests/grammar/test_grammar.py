@@ -382,7 +382,6 @@ def test_words_of_later_versions_are_known(word: str) -> None:
         'source text "a.txt"',
         'source images "photos/*.png" size [64, 64]',
         'source table "a.json"',
-        'source table "a.csv"\n  from = column en as bpe(vocab = 4_000, length = 32)',
     ],
 )
 def test_other_data_is_not_in_this_version(line: str) -> None:

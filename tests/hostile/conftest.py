@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from dotnn.commands import main
 
 TABLE = "x_0,x_1,x_2,kind\n" + "".join(f"{i},{i % 3},{i % 5},{'ab'[i % 2]}\n" for i in range(40))
 
@@ -26,16 +23,3 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (made / "d.csv").write_text(TABLE)
     monkeypatch.chdir(made)
     return made
-
-
-@pytest.fixture
-def nn(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs `nn WORDS` in this process; gives the exit code, stdout and stderr."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run

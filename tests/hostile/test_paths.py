@@ -165,6 +165,17 @@ def test_a_table_is_not_read_there(path: str, role: str, trap: Path) -> None:
 
 
 @pytest.mark.parametrize("path", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("reader", ["idx", "npz"])
+def test_arrays_are_not_read_there(path: str, reader: str, trap: Path) -> None:
+    named = path.replace("END", "csv").replace("ABOVE", str(trap.parent))
+    lines = tuple(line.model_copy(update={"reader": reader}) for line in data(named).sources)
+    with watched(trap) as opened:
+        problem = refused(lambda: open_source(data(named).model_copy(update={"sources": lines}), trap))
+    assert problem.code.startswith("D0")
+    assert opened == []
+
+
+@pytest.mark.parametrize("path", HOSTILE, ids=range(len(HOSTILE)))
 def test_definitions_are_not_read_there(path: str, trap: Path) -> None:
     named = path.replace("END", "nn").replace("ABOVE", str(trap.parent))
     written = named.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")

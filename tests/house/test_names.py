@@ -29,7 +29,10 @@ OF_ONNX = {("backends/dotnn_training_info/optimizers.py", "nesterov")}
 SETTINGS = {*DATA_WORDS, *TRAIN_WORDS}
 """Words of the language, whatever std may call by them."""
 
-NAMES = {n for n in standard_names() if n not in PRIMITIVES and n not in SETTINGS and not known(n)}
+OPERATIONS = {"hide", "norm"}
+"""Operations in all but the writing: the language counts them among its own, and std spells them out."""
+
+NAMES = {n for n in standard_names() if n not in (*PRIMITIVES, *SETTINGS, *OPERATIONS) and not known(n)}
 STRICT = NAMES - ENGLISH
 
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")

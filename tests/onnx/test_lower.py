@@ -225,7 +225,8 @@ def test_extreme_logits(nets, op, scale):
 def test_putting_numbers_gives_the_same_bits_at_any_number_of_threads(nets, axis):
     generator = np.random.default_rng(0)
     tape = Tape("put")
-    index, x = (tape.input(n, Type(dtype=t, dims=(400, 300)), "data") for n, t in (("index", "i64"), ("x", "f32")))
+    index = tape.input("index", Type(dtype="i64", dims=(400, 300)), "data")
+    x = tape.input("x", Type(dtype="f32", dims=(400, 300)), "data")
     tape.output("y", tape.add("put", x, index, axis=axis, size=3), "output")
     feeds: dict[str, np.ndarray] = {
         "index": generator.integers(0, 3, (400, 300)),

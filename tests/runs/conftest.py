@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from dotnn.commands import main
-
 HERE = Path(__file__).parent
 TIMES = ("seconds", "rows_per_second", "memory")
 
@@ -23,19 +21,6 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "points.csv").write_text("\n".join(["a,b,kind", *rows]) + "\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def nn(capfd):
-    """Runs `nn WORDS` in this process; gives the exit code, stdout and stderr."""
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 @pytest.fixture

@@ -146,6 +146,7 @@ def test_what_is_wrong_fails_and_what_is_right_does_not(case):
     assert said in str(made)
 
 
+@pytest.mark.peers
 def test_a_line_beside_pytorch_compares_gradients_by_inputs_and_weights():
     torch = pytest.importorskip("torch")
     text = "layer scaled()(x: [..., n]) -> [..., n] {{ weight s: [n] ~ 1\n return x * {} }}"

@@ -2,7 +2,8 @@
 
 from tests.shelf import page
 
-from dotnn.elaborate.library import standard_names
+from dotnn.commands.show import show
+from dotnn.elaborate.library import standard, standard_names
 
 
 def test_the_page_is_made_of_the_definitions(update_goldens):
@@ -19,3 +20,14 @@ def test_every_definition_has_a_line_of_its_own():
     assert sorted(line.split("]")[0].removeprefix("| [") for line in lines) == sorted(standard_names())
     assert all(len(line.replace("\\|", "").split(" | ")) == 4 for line in lines)
     assert all(line.split(" | ")[1].rstrip().endswith((".", "?")) for line in lines)
+
+
+def test_nn_show_prints_a_definition_with_its_lines(capsys):
+    for name in standard_names():
+        assert show(name) == 0
+        text = capsys.readouterr().out
+        known = standard(name)
+        assert known is not None
+        for line in known.definition.doc.split("\n"):
+            assert f"\n# {line}".rstrip() in text
+        assert f" {name}(" in text

@@ -9,13 +9,11 @@ import pytest
 from tests.shelf.conftest import GOLDENS
 
 from dotnn.elaborate.library import standard, standard_names
-from dotnn.testing import check_definition, goldens
+from dotnn.testing import check_definition, goldens, keep
 from dotnn.testing.peer import ALONE
 from dotnn.testing.shelf import Shelved
 
 NAMES = standard_names()
-
-
 STD = Path(__file__).parents[2] / "compiler/dotnn/std"
 
 
@@ -26,11 +24,9 @@ def shelved(name, peers=ALONE):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_agrees_with_its_peer_because_it_is_on_the_shelf(name, update_goldens, peers):
+def test_it_agrees_with_its_peer_because_it_is_on_the_shelf(name, update_goldens, request):
     if update_goldens:
-        answers = shelved(name, peers).answers()
-        if answers:
-            shelved(name).file.write_text(goldens.written(answers), "utf-8")
+        keep(STD / f"{name}.nn", request.getfixturevalue("peers"), GOLDENS)
     told = shelved(name).told
     assert told.tries, f"std/{name}.nn has no `try:` line; std/README.md says how one is written"
     assert told.sources, f"std/{name}.nn does not say where it comes from: add a `source:` line"
@@ -39,21 +35,21 @@ def test_it_agrees_with_its_peer_because_it_is_on_the_shelf(name, update_goldens
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(path.stem for path in GOLDENS.glob("*.txt")))
 def test_the_kept_numbers_are_what_the_peer_says(name, peers):
-    for head, made in shelved(name, peers).answers().items() if _all_here(name, peers) else ():
+    _skip_without(peers, name)
+    for head, made in shelved(name, peers).answers().items():
         kept = goldens.read(shelved(name).file)[head]
         assert set(kept) == set(made)
         for what, array in made.items():
             np.testing.assert_allclose(kept[what], array, rtol=1e-12, atol=1e-13 * max(1, abs(array).max(initial=0)))
 
 
-def _all_here(name, peers):
+def _skip_without(peers, name):
     wanted = {tried.peer.library for tried in shelved(name).told.tries if tried.peer is not None}
     missing = sorted(library for library in wanted if not peers.has(library))
     if missing:
         pytest.skip(f"{', '.join(missing)} is not installed")
-    return True
 
 
 def test_no_numbers_are_kept_for_what_is_gone():

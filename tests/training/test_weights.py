@@ -219,3 +219,20 @@ def test_a_column_that_is_more_than_a_weight_is_called_what_it_is(tmp_path: Path
 )
 def test_what_is_no_weight_is_refused(tmp_path: Path, loss: str, code: str, says: str) -> None:
     assert says in refused(tmp_path, loss, code).title_text
+
+
+def test_accumulated_gradients_are_those_of_the_larger_batch(tmp_path: Path) -> None:
+    from dotnn.commands import main
+    from dotnn.training.run import read_weights
+
+    loss = "loss cross_entropy(logits, label) weighted by importance"
+    ends = []
+    for name, lines in (("whole", "batch 16"), ("parts", "batch 8\n  accumulate 2")):
+        (tmp_path / f"{name}.nn").write_text(
+            DATA + NET.replace("LOSS", loss).replace("batch 16", lines), encoding="utf-8"
+        )
+        with pytest.raises(SystemExit) as ended:
+            main(["train", str(tmp_path / f"{name}.nn"), "--out", str(tmp_path / name)])
+        assert ended.value.code == 0
+        ends.append(read_weights(tmp_path / name)["N.logits.dense.W"])
+    assert np.allclose(*ends, rtol=1e-5, atol=1e-7)

@@ -53,7 +53,7 @@ def batches(program, arrays, count):
     size = min(len(arrays[fed[0]]) // 2, program.plan.batch)
     for number in range(count):
         first = number * size % (len(arrays[fed[0]]) - size)
-        yield {name: arrays[name][first : first + size - number % 2] for name in fed}
+        yield {name: arrays[name][first : first + max(size - number % 2, 1)] for name in fed}
 
 
 def far(got, wanted, least=1e-9):

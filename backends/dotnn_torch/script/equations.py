@@ -128,14 +128,16 @@ def _factors(part: spec.Expression, under: bool) -> Iterator[tuple[spec.Expressi
         case spec.Binary(operator="*" | "/"):
             yield from _factors(part.left, under)
             yield from _factors(part.right, under != (part.operator == "/"))
+        case spec.Unary(operator="-"):
+            yield spec.Number(span=part.span, value=-1), False
+            yield from _factors(part.operand, under)
         case _:
             yield part, under
 
 
 def _factor(w: Writer, left: Sequence[str], part: spec.Expression) -> Term:
-    if isinstance(part, spec.Unary) and part.operator == "-":
-        made = _product(w, left, part.operand)
-        return Term(signed(made.code), made.labels)
+    if isinstance(part, spec.Number):
+        return Term(w.code(part))
     raw = subscripts(w, part)
     if raw is not None and isinstance(part, spec.Index):
         return Term(_taken(w, part), raw, _whole(w.values(part.value)))

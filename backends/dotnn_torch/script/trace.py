@@ -18,7 +18,7 @@ from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.values import Bound, Size, Tensor
 from dotnn.overrides import settled
 from dotnn.plan import choose
-from dotnn.program import Program, RawColumn
+from dotnn.program import Program, RawColumn, Tokens
 from dotnn.read.data import GENERATE, TABLE
 from dotnn.read.text import read_text
 from dotnn.spec import ColumnOf, Data, Definition, Part, Spec, Train
@@ -93,7 +93,7 @@ class _Table:
 
     def find(self, first: str, last: str | None) -> RawColumn:
         fits = [r for r in self.inputs if r.columns[0] == first and (last is None or r.columns[-1] == last)]
-        return next(r for r in fits if bool(r.dims) == (last is not None) or first in self.arrays)
+        return next(r for r in fits if bool(r.dims) == (last is not None) or first in self.arrays or r.tokens)
 
     def resolve(self, written: ColumnOf) -> tuple[str, ...]:
         return self.find(written.first, written.last).columns
@@ -107,6 +107,9 @@ class _Block(DataBlock):
         bare = any(line.reader not in (TABLE, GENERATE) for line in data.sources)
         self.table = cast(SourceTable, _Table(program.inputs, bare))  # in the place of the one that would be opened
         super().__init__(data, Path(), spec, program.params)
+
+    def tokens(self, name: str, span: Any, word: str, settings: Any) -> Tokens:
+        return next(r.tokens for r in self.inputs if r.tokens and r.columns == (name,))
 
     def classes(self, name: str, span: Any) -> tuple[str, ...]:
         return next(r.classes for r in self.inputs if r.classes and r.columns == (name,))

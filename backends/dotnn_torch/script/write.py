@@ -159,7 +159,7 @@ def _given(train: Train) -> list[str]:
 def _refuse(train: Train) -> None:
     """What a train block may say, and this backend does not write."""
     for word in type(train).model_fields:
-        if word not in TRAIN_WORDS and getattr(train, word) not in (None, (), "", 0, 1):
+        if word not in TRAIN_WORDS and getattr(train, word) not in (None, (), "", 0, 1, "f32"):
             value = getattr(train, word)
             span = getattr(value, "span", None) or train.span
             raise NotInThisVersion(span=span, what=f"`{word}` in a train block").error()

@@ -21,7 +21,7 @@ class Format(StrEnum):
 
 def check(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Specs to read.")],
-    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Give a param a value.")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a param or a line.")] = None,
     gradients: Annotated[
         bool, typer.Option("--gradients", help="Compare the net's gradients with finite differences, on a few rows.")
     ] = False,

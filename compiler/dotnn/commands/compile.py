@@ -27,7 +27,7 @@ class Format(StrEnum):
 def compile(
     file: Annotated[str, typer.Argument(metavar="FILE[:NAME]", help="The spec, and one train block of it.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the bundle goes.")],
-    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Give a param a value.")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a param or a line.")] = None,
     host: Annotated[Host | None, typer.Option(help="Write a training loop in this language too.")] = None,
     target: Annotated[Target, typer.Option(help="Which runtime builds must run it.")] = Target.portable,
     backend: Annotated[str, typer.Option(metavar="NAME", help="Who writes: onnx, torch, training-info, ….")] = "onnx",

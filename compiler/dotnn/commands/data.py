@@ -157,10 +157,11 @@ def short(value: Any) -> str:
     """A value of a row in a few signs."""
     if not isinstance(value, list):
         return _number(float(value)) if isinstance(value, int | float) else clean(str(value))
-    dims, flat = [], value
-    while isinstance(flat, list):
-        dims.append(len(flat))
-        flat = flat[0] if flat else 0
+    dims: list[int] = []
+    inner: Any = value
+    while isinstance(inner, list):
+        dims.append(len(inner))
+        inner = inner[0] if inner else 0
     numbers = list(_flat(value))
     some = " ".join(_number(float(number)) for number in numbers[:6])
     return f"[{some}{' …' if len(numbers) > 6 else ''}]" + (f" ({'x'.join(map(str, dims))})" if len(dims) > 1 else "")

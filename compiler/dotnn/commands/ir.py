@@ -29,7 +29,7 @@ def ir(
     what: Annotated[What, typer.Argument(help="The tree of the text, or the graphs that it becomes.")],
     file: Annotated[str | None, typer.Argument(metavar="FILE[:NAME]", help="The spec.")] = None,
     after: Annotated[Pass, typer.Option(help="Graphs as they are after this pass.")] = Pass.simplify,
-    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Give a param a value.")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a param or a line.")] = None,
     format: Annotated[Format, typer.Option(help="One line an operation, or JSON.")] = Format.text,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema instead.")] = False,
 ) -> int:

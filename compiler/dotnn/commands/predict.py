@@ -29,7 +29,7 @@ class Format(StrEnum):
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the predict.onnx in it.")],
-    rows: Annotated[list[str], typer.Argument(metavar="FILE.csv | VALUE…", help="A table, or the values of one row.")],
+    rows: Annotated[list[str], typer.Argument(metavar="FILE.csv | VALUE…", help="A table, or the values of one row (a sentence, where texts are read).")],
     backend: Annotated[str, typer.Option(metavar="NAME", help="What runs the net: onnx, reference.")] = "onnx",
     format: Annotated[Format, typer.Option(help="How answers are printed.")] = Format.text,
 ) -> int:
@@ -43,7 +43,8 @@ def predict(
     program, state = read_program(folder), read_weights(folder, desk.say)
     graph = program.graphs["predict"]
     wanted = {fed.name for fed in graph.inputs}
-    one = len(rows) == 1 and _is_table(rows[0])
+    speaks = any(raw.tokens is not None for raw in program.inputs if raw.role == "data")
+    one = len(rows) == 1 and (_names_a_file(rows[0]) if speaks else _is_table(rows[0]))
     given = read_rows(Path(rows[0]), program.inputs) if one else read_values(rows, program.inputs)
     columns = {name: array for name, array in given.items() if name in wanted}
     weights = {name: array for name, array in state.items() if name in wanted}
@@ -56,6 +57,12 @@ def predict(
         for answer in answers(program, executor.run({**weights, **part})):
             print(_line(answer, format))
     return 0
+
+
+def _names_a_file(text: str) -> bool:
+    """Of a net that reads sentences: a file that is there, or a word that ends as a table's name does."""
+    ends = (".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".xz", ".bz2", ".npz")
+    return (len(text) < 4096 and Path(text).is_file()) or (text.endswith(ends) and not any(c.isspace() for c in text))
 
 
 def _is_table(text: str) -> bool:

@@ -55,9 +55,15 @@ def show(
     if is_operation(name):
         print(operation_text(lookup(name)))
         return 0
+    from dotnn.elaborate.vocabulary import PRIMITIVES, settings_of
+
+    if name in PRIMITIVES:
+        settings = f"\nsettings: {', '.join(settings_of(name))}" if settings_of(name) else ""
+        print(f"word {name}: {PRIMITIVES[name].__doc__ or 'written in other operations'}{settings}")
+        return 0
     from dotnn_grammar.problems import perhaps
 
-    everything = [*known, *standard_names(), *(operation.name for operation in operations())]
+    everything = [*known, *standard_names(), *PRIMITIVES, *(operation.name for operation in operations())]
     near = perhaps(name, everything, "`nn show FILE.nn` lists what a file holds")
     raise desk.UnknownName(name=name, near=near).error()
 

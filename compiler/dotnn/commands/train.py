@@ -41,7 +41,7 @@ def train(
     file: Annotated[
         str | None, typer.Argument(metavar="FILE[:NAME]", help="The spec, and one train block of it.")
     ] = None,
-    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Give a param a value.")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a param or a line.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run's folder.", show_default="a new one, runs/NAME-NNN")
     ] = None,
@@ -192,8 +192,9 @@ def tell_folds(block: str, done: Sequence[tuple[Program, Outcome]], as_json: boo
     found: dict[str, dict[str, dict[str, float]]] = {}
     for split in ("val", "test"):
         for name in done[0][1].splits.get(split, {}):
-            numbers = [outcome.splits[split][name] for _, outcome in done]
-            if all(isinstance(number, int | float) for number in numbers):
+            given = [outcome.splits[split][name] for _, outcome in done]
+            numbers = [number for number in given if isinstance(number, int | float)]
+            if len(numbers) == len(given):
                 mean, wide = spread(numbers)
                 found.setdefault(split, {})[name] = {"mean": mean, "spread": wide}
     if as_json:
@@ -203,8 +204,8 @@ def tell_folds(block: str, done: Sequence[tuple[Program, Outcome]], as_json: boo
     for split, figures in found.items():
         cells = []
         for name, figure in figures.items():
-            mean, wide = (shown(figure[word], is_share(program, name)) for word in ("mean", "spread"))
-            cells.append(f"{name} {mean} ± {wide}")
+            usual, around = (shown(figure[word], is_share(program, name)) for word in ("mean", "spread"))
+            cells.append(f"{name} {usual} ± {around}")
         desk.say(f"  {split:<6} {'   '.join(cells)}")
 
 

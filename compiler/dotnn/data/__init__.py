@@ -4,7 +4,17 @@ from dotnn.data.arrays import Form
 from dotnn.data.batches import batches
 from dotnn.data.columns import Bad
 from dotnn.data.given import read_rows, read_values
-from dotnn.data.load import Dataset, Rows, SourceTable, check_sample, find_classes, load, open_source, sample_notes
+from dotnn.data.load import (
+    Dataset,
+    Rows,
+    SourceTable,
+    check_sample,
+    find_classes,
+    load,
+    open_source,
+    training_texts,
+)
+from dotnn.data.skipped import sample_notes
 
 __all__ = [
     "Bad",
@@ -20,4 +30,5 @@ __all__ = [
     "read_rows",
     "read_values",
     "sample_notes",
+    "training_texts",
 ]

@@ -18,6 +18,7 @@ import numpy as np
 from dotnn.data.arrays import Array, ArrayRows, Column
 from dotnn.data.paths import show
 from dotnn.data.tables import Rows
+from dotnn.data.tokens import PAD, encoder
 from dotnn.feeds import NUMPY
 from dotnn.program import RawColumn
 from dotnn_grammar.problems import Problem, ProblemError, perhaps
@@ -193,6 +194,9 @@ class NumberReader:
         self._blocks: list[Array] = []
         self._count = 0
         self._most = _MOST.get(raw.dtype, float(_LARGEST_WHOLE))
+        self._encode = encoder(raw.tokens, span) if raw.tokens is not None else None
+        self.cut = 0
+        """How many texts had more pieces than there is room for."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -233,13 +237,14 @@ class NumberReader:
     def _column(self, rows: ArrayRows, name: str, column: Column) -> Array:
         if isinstance(column, list):
             return self._converted(Cells(rows, column, (name,)))
-        wanted = self.raw.dims if len(self.raw.columns) == 1 else ()
+        wanted = self.raw.dims if len(self.raw.columns) == 1 and self.raw.tokens is None else ()
         if column.shape[1:] != wanted:
-            facts = {"file": rows.file.shown, "column": show(name)}
             found, needed = dims_text(column.shape[1:]), dims_text(wanted)
-            raise OtherDims(span=self.span, found=found, needed=needed, **facts).error()
+            raise OtherDims(span=self.span, file=rows.file.shown, column=show(name), found=found, needed=needed).error()
         if self.raw.classes is not None:
             return self._classes(Cells(rows, [_written(value) for value in column.tolist()], (name,)))
+        if self._encode is not None:
+            return self._tokens(Cells(rows, [_written(value) for value in column.tolist()], (name,)))
         if self.raw.dtype.startswith("f"):
             with np.errstate(over="ignore", under="ignore"):
                 made = column.astype(NUMPY[self.raw.dtype])
@@ -270,6 +275,8 @@ class NumberReader:
     def _converted(self, cells: Cells) -> Array:
         if self.raw.classes is not None:
             return self._classes(cells)
+        if self._encode is not None:
+            return self._tokens(cells)
         if self.raw.dtype == "bool":
             cells = Cells(cells.rows, [TRUTHS.get(cell.strip().lower(), cell) for cell in cells.cells], cells.columns)
         return self._reals(cells) if self.raw.dtype.startswith("f") else self._wholes(cells)
@@ -309,6 +316,21 @@ class NumberReader:
             advice = perhaps(cells.cells[at].strip(), [show(text) for text in known], f"the classes are {listed}")
             raise self._problem(UnseenClass, cells, at, advice=advice).error()
         return values
+
+    def _tokens(self, cells: Cells) -> Array:
+        """The pieces of each text, filled up with `pad` or cut to the column's length."""
+        assert self._encode is not None
+        length = math.prod(self.raw.dims)
+        made = np.full((len(cells.cells), length), PAD, NUMPY[self.raw.dtype])
+        cut = 0
+        for at, text in enumerate(cells.cells):
+            if not text.strip() or isinstance(text, Nested):
+                refuse_no_text(cells, at, self.span)
+            numbers = self._encode(text.strip())
+            cut += len(numbers) > length
+            made[at, : len(numbers)] = numbers[:length]
+        self.cut += cut
+        return made.reshape(-1)
 
     def _real(self, cells: Cells, at: int) -> float:
         refuse_nested(cells, at, self.span)

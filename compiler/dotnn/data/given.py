@@ -118,9 +118,12 @@ def read_values(values: Sequence[str], raws: Sequence[RawColumn]) -> dict[str, A
     inputs = [raw for raw in raws if raw.role == "data"]
     names = list(dict.fromkeys(name for raw in inputs for name in raw.columns))
     for raw in inputs:
-        if prod(raw.dims) != len(raw.columns):
+        if prod(raw.dims) != len(raw.columns) and raw.tokens is None:
             raise NeedsFile(name=show(raw.columns[0]), what=dims_text(raw.dims)).error()
-    row = _named(values, names) if any("=" in value for value in values) else _in_order(values, names)
+    named = [value.partition("=")[0].strip() in names for value in values if "=" in value]
+    # A sentence may hold the sign as well.
+    is_text = any(raw.tokens is not None for raw in inputs)
+    row = _named(values, names) if named and (any(named) or not is_text) else _in_order(values, names)
     block = Block(TableFile(path=Path("values"), shown="values", guarded=False), [row], [1])
     places = by_name(inputs, names)
     found = {}

@@ -145,8 +145,13 @@ class IdxTable:
             other = self.files.setdefault(file.name, file)
             if other is not file:
                 advice = f"`{IMAGES}` has more than one dim, `{LABELS}` has one: name a file of each"
-                facts = {"first": other.file.shown, "second": file.file.shown, "name": file.name, "advice": advice}
-                raise SameKind(span=file.file.span, **facts).error()
+                raise SameKind(
+                    span=file.file.span,
+                    first=other.file.shown,
+                    second=file.file.shown,
+                    name=file.name,
+                    advice=advice,
+                ).error()
             if file.dims[0] != files[0].dims[0]:
                 raise OtherCount(
                     span=file.file.span,

@@ -16,6 +16,7 @@ from dotnn import spec
 from dotnn.data.arrays import Form
 from dotnn.data.columns import Bad, NumberReader, Reader, TextReader, by_name, dims_text
 from dotnn.data.paths import refuse_twice, show
+from dotnn.data.skipped import Skipped, cut_note, without
 from dotnn.data.source import GivenArrays, Supply, supplies
 from dotnn.data.split import split_rows
 from dotnn.data.tables import OtherHeader, compare_headers
@@ -95,39 +96,12 @@ class NoSource(Problem):
     name: str
 
 
-class NothingFits(Problem):
-    code = "D061"
-    title = "every row of the part `{part}` is left out"
-    label = "bad rows are left out here"
-    help = "the first: {first}"
-    part: str
-    first: str
-
-
 @dataclass(frozen=True)
 class Rows:
     """The rows of one part, in the order of the table: ``arrays[raw input] = dtype[count, *dims]``."""
 
     count: int
     arrays: dict[str, Array]
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """The rows that were left out, since the spec says `on bad row skip`."""
-
-    count: int
-    of: int
-    """How many rows there were, these among them."""
-    first: tuple[str, ...]
-    """What is wrong with the first of them, each with file and line."""
-    missing: Mapping[str, int] = field(default_factory=dict)
-    """By column: how many of them have no value there."""
-
-    def __str__(self) -> str:
-        more = f"; and {self.count - len(self.first):,} more" if self.count > len(self.first) else ""
-        rows = "1 row is" if self.count == 1 else f"{self.count:,} rows are"
-        return f"{rows} left out, of {self.of:,}: {'; '.join(self.first)}{more}"
 
 
 @dataclass(frozen=True)
@@ -139,10 +113,13 @@ class Dataset:
     fingerprint: str
     """SHA-256 (hexadecimal) over the unpacked bytes of the tables, in order: equal for equal data."""
     skipped: Skipped | None = None
+    cut: Mapping[str, int] = field(default_factory=dict)
+    """By column: how many texts were longer than the column is, and so were cut."""
 
     def notes(self) -> tuple[str, ...]:
         """What the person should know of how it was read."""
-        return (f"note: {self.skipped}",) if self.skipped else ()
+        left_out = (f"note: {self.skipped}",) if self.skipped else ()
+        return (*left_out, *(f"note: {cut_note(name, count)}" for name, count in self.cut.items() if count))
 
 
 @dataclass(frozen=True)
@@ -261,32 +238,12 @@ def load(
     total = sum(counts.values())
     skipped = None
     if bad is not None:
-        places, skipped = _without(places, bad, total, data)
+        places, skipped = without(places, bad, total, data)
     splits = {name: _pick(arrays, rows, total) for name, rows in places.items()}
     for raw in raws:
         _refuse_one_answer(raw, splits, spans)
-    return Dataset(splits=splits, fingerprint=marks.hexdigest(), skipped=skipped)
-
-
-FIRST = 3
-"""Of how many rows that were left out it is said why."""
-
-
-def _without(
-    places: Mapping[str, Array], bad: Bad, count: int, data: spec.Data
-) -> tuple[dict[str, Array], Skipped | None]:
-    """The parts without the rows that are bad: the others stay in the part to which they were dealt."""
-    problems = [*bad.lost, *(bad.rows[row] for row in sorted(bad.rows))]
-    if not problems:
-        return dict(places), None
-    fine = np.ones(count, bool)
-    fine[list(bad.rows)] = False
-    left = {name: rows[fine[rows]] for name, rows in places.items()}
-    for name, rows in left.items():
-        if not len(rows):
-            raise NothingFits(span=data.span, part=name, first=problems[0].title_text).error()
-    first = tuple(problem.title_text for problem in problems[:FIRST])
-    return left, Skipped(len(problems), count + len(bad.lost), first, dict(bad.missing))
+    cut = {name: reader.cut for name, reader in readers.items()}
+    return Dataset(splits=splits, fingerprint=marks.hexdigest(), skipped=skipped, cut=cut)
 
 
 def _wanted(readers: Sequence[Reader]) -> tuple[str, ...]:
@@ -300,6 +257,20 @@ def find_classes(
     """The texts of a column that occur in the training rows, sorted: what `as class` counts by. Raises D001 to D037.
 
     most: look at so many rows of each file at most; where there are more, the texts are those of these rows.
+    """
+    found, whole = training_texts(data, column_name, span, folder, most)
+    classes = tuple(sorted(set(found)))
+    if whole and len(classes) == 1:
+        advice = "a class needs another to be told from: look whether this is the column that is meant"
+        raise OneClass(span=span, value=show(classes[0]), column=show(column_name), advice=advice).error()
+    return classes
+
+
+def training_texts(
+    data: spec.Data, column_name: str, span: Span, folder: Path, most: int | None = None
+) -> tuple[list[str], bool]:
+    """The texts of a column in the training rows, one a row; and whether all rows were read: where a file has more than
+    ``most``, the texts are those of the first rows of each. Raises D001 to D037.
     """
     table = open_source(data, folder)
     table.require([column_name], span)
@@ -321,15 +292,11 @@ def find_classes(
         count += seen
         whole = whole and (most is None or seen <= most)
     if not whole:
-        return tuple(sorted({text for text in texts.texts if text}))
+        return [text for text in texts.texts if text], False
     groups = _groups(data, texts if same else grouping, {}, count)
     places = _places(data, count, None, groups)
     training = places.get("train", next(iter(places.values())))
-    classes = tuple(sorted({texts.texts[row] for row in training.tolist()} - {""}))
-    if len(classes) == 1:
-        advice = "a class needs another to be told from: look whether this is the column that is meant"
-        raise OneClass(span=span, value=show(classes[0]), column=show(column_name), advice=advice).error()
-    return classes
+    return [texts.texts[row] for row in training.tolist() if texts.texts[row]], True
 
 
 def check_sample(
@@ -356,13 +323,6 @@ def check_sample(
             for reader in all_readers:
                 reader.take(block, bad)
     return seen
-
-
-def sample_notes(bad: Bad, rows: int) -> tuple[str, ...]:
-    """What to say of the rows that a sample would leave out."""
-    problems = [*bad.lost, *(bad.rows[row] for row in sorted(bad.rows))]
-    first = tuple(problem.title_text for problem in problems[:FIRST])
-    return (f"note: {Skipped(len(problems), rows + len(bad.lost), first)} (so far)",) if problems else ()
 
 
 def _readers(table: SourceTable, raws: Sequence[RawColumn], spans: Mapping[str, Span]) -> dict[str, NumberReader]:

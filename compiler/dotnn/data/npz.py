@@ -189,9 +189,14 @@ class NpzTable:
         for array in arrays:
             other = self.stored.setdefault(array.name, array)
             if other is not array:
-                facts = {"first": other.file.shown, "second": array.file.shown, "name": show(array.name)}
                 advice = "a column is called as its file is, without the end: rename one"
-                raise SameKind(span=array.file.span, advice=advice, **facts).error()
+                raise SameKind(
+                    span=array.file.span,
+                    first=other.file.shown,
+                    second=array.file.shown,
+                    name=show(array.name),
+                    advice=advice,
+                ).error()
 
     def columns(self) -> Mapping[str, tuple[str, tuple[int, ...]]]:
         """Those that have rows: a single number beside them is left alone."""

@@ -263,7 +263,7 @@ class _Bytes(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        self.blocks.close()  # type: ignore[attr-defined]
+        self.blocks.close()
         super().close()
 
     def readinto(self, buffer: Any) -> int:

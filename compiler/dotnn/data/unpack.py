@@ -6,7 +6,7 @@ import bz2
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO, Protocol
 
 from dotnn.data.paths import TableFile, open_table
@@ -89,7 +89,7 @@ def packing_of(head: bytes) -> str | None:
     return next((end for end, begin in BEGINS.items() if re.match(begin, head)), None)
 
 
-def content(file: TableFile) -> Iterator[bytes]:
+def content(file: TableFile) -> Generator[bytes, None, None]:
     """The unpacked bytes, in blocks of a megabyte at most. Raises D011, D013, D014."""
     with open_table(file) as raw:
         yield from unpack(file, raw)

@@ -40,7 +40,7 @@ from dotnn.elaborate.problems import (
 )
 from dotnn.elaborate.values import Interval, Tensor, kind
 from dotnn.graph import Dim
-from dotnn.spec import Binary, Binder, Expression, Index, Name, Part, Target, Unary
+from dotnn.spec import Binary, Binder, Expression, Index, Name, Number, Part, Target, Unary
 from dotnn.write import write_expression
 
 
@@ -54,6 +54,8 @@ class Equation:
     sizes: dict[str, Dim] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     """By index: the text from which its size is known."""
+    values: dict[int, tuple[Part, Any]] = field(default_factory=dict)
+    """By the identity of a part of the right side: the part, and what it stands for."""
 
     def is_index(self, name: str) -> bool:
         return name in self.left or name in self.coordinates or name in self.sizes
@@ -313,6 +315,9 @@ def _product(frame: Frame, made: Equation, part: Expression) -> Any:
         None if _is_sum(each) else Factor(_factor(frame, made, each), each, below) for each, below in written
     ]
     seen = [f.value for f in values if f is not None and isinstance(f.value, Tensor)]
+    for factor in values:
+        if factor is not None:
+            _refuse_open(frame, made, factor, [f for f in values if f is not None])
     factors = [
         done if done is not None else Factor(_bracket(frame, made, each, below, seen), each, below)
         for done, (each, below) in zip(values, written, strict=True)
@@ -321,11 +326,30 @@ def _product(frame: Frame, made: Equation, part: Expression) -> Any:
         return _multiplied(frame, made, factors)
 
 
+def _refuse_open(frame: Frame, made: Equation, factor: Factor, beside: Sequence[Factor]) -> None:
+    """What is computed number by number is not summed for itself; a comparison may choose from what is summed."""
+    if not isinstance(factor.value, Tensor) or _is_open(factor.part):
+        return
+    given = {label for f in beside if _is_open(f.part) for label in _labels(f.value)}
+    chooses = isinstance(factor.part, Binary | Unary) and factor.value.value.dtype == "bool"
+    for name in lacking(factor.value, made.left):
+        if not (chooses and name in given):
+            frame.fail(LacksInside, factor.part, name=name, left=_left(made))
+
+
+def _is_open(part: Expression) -> bool:
+    """What may have indices that are summed: what is subscripted, a coordinate, a power of these."""
+    return isinstance(part, Index | Name) or (isinstance(part, Binary) and part.operator == "^")
+
+
 def _factors(part: Expression, below: bool) -> Iterator[tuple[Expression, bool]]:
     match part:
         case Binary(operator="*" | "/"):
             yield from _factors(part.left, below)
             yield from _factors(part.right, below != (part.operator == "/"))
+        case Unary(operator="-"):
+            yield Number(span=part.span, value=-1), False
+            yield from _factors(part.operand, below)
         case _:
             yield part, below
 
@@ -337,18 +361,12 @@ def _is_sum(part: Expression) -> bool:
 def _factor(frame: Frame, made: Equation, part: Expression) -> Any:
     """One factor. What is subscripted, a coordinate, and powers of these may have indices that the left lacks."""
     match part:
-        case Unary(operator="-"):
-            return _negative(frame, part, _product(frame, made, part.operand))
         case Binary(operator="^"):
             if _is_sum(part.left):
                 _even(frame, made, part.left)
             value = evaluate(frame, part)
-        case Index() | Name():
-            value = evaluate(frame, part)
         case _:
             value = evaluate(frame, part)
-            if isinstance(value, Tensor) and (open_ := lacking(value, made.left)):
-                frame.fail(LacksInside, part, name=open_[0], left=_left(made))
     if not isinstance(value, Tensor):
         return value
     _refuse_unnamed(frame, value, part)
@@ -443,8 +461,8 @@ def together(frame: Frame, sides: Sequence[tuple[Any, Expression]]) -> list[Any]
     for value, part in sides:
         if isinstance(value, Tensor):
             _refuse_unnamed(frame, value, part)
-    assert frame.equation is not None
-    return outer(frame.equation.order, [value for value, _ in sides])
+    with computing(frame, sides[0][1]):
+        return outer(frame.equation.order, [value for value, _ in sides])
 
 
 def aligned(frame: Frame, values: Sequence[Any]) -> list[Any]:

@@ -30,6 +30,15 @@ STATEMENTS: dict[str, Rule] = {}
 
 def evaluate(frame: Frame, expression: Expression) -> Any:
     """The value of an expression. Raises ``ProblemError`` at its place."""
+    if frame.equation is None:
+        return _evaluated(frame, expression)
+    known = frame.equation.values  # what is looked at more than once is one layer and one draw all the same
+    if id(expression) not in known:
+        known[id(expression)] = (expression, _evaluated(frame, expression))
+    return known[id(expression)][1]
+
+
+def _evaluated(frame: Frame, expression: Expression) -> Any:
     value = bare(frame, expression)
     return value if frame.draw is None else frame.draw(frame, value, expression)
 

@@ -125,7 +125,7 @@ def _truth(frame: Frame, truth: Truth) -> Any:
 
 
 def _numbers(frame: Frame, value: Any) -> Any:
-    """`[1, 5]` is a shape, until it meets a sign: then it is these numbers."""
+    """`[1, 5]` is a shape, and where it meets a sign these numbers."""
     if isinstance(value, Shape) and value.dims and all(isinstance(dim, int) for dim in value.dims):
         return tensor(frame.machine.tape, value)
     return value

@@ -73,6 +73,7 @@ def _cumulate(call: Spoken) -> Tensor:
 
 
 def _variance(call: Spoken) -> Tensor:
+    """`variance(x)`: the mean of (x - mean)^2 over all dims, or over those that `over` names."""
     x = real(call.tape, call.one())
     return _spread(call, x, call.axes(x, range(x.rank)))
 

@@ -71,6 +71,7 @@ def _stack(call: Spoken) -> Tensor:
     parts = _parts(call)
     labels, first = _common(parts), parts[0]
     label = call.settings.get("over")
+    label = None if label == (-1,) else label
     if label is not None and not isinstance(label, str):
         raise MisfitError("`stack` makes a new last dim, and `over` gives it a name: stack(a, b, over = part)")
     if label is not None and label in labels:

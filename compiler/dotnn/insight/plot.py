@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dotnn.insight.ask import Answer
-from dotnn.insight.show import picture_in, printable
+from dotnn.insight.show import one, picture_in, printable
 from dotnn_grammar.problems import Problem
 
 TILES = 100
@@ -45,12 +45,10 @@ def draw(path: Path, answers: Sequence[Answer], examples: Sequence[int], by: Ans
     except ImportError:
         raise NoPlots().error() from None
     figure = Figure(figsize=(6.5 * len(answers), 6), layout="constrained")
-    for number, (answer, axes) in enumerate(
-        zip(answers, figure.subplots(1, len(answers), squeeze=False)[0], strict=True)
-    ):
+    for answer, axes in zip(answers, figure.subplots(1, len(answers), squeeze=False)[0], strict=True):
         axes.set_title(printable(answer.text))
         numbers = answer.numbers.astype(np.float64) if answer.numbers.dtype != np.bool_ else answer.numbers * 1.0
-        _one(axes, answer, numbers, examples, by if number == 0 or by is not None else None)
+        _one(axes, answer, numbers, examples, by)
     figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
 
 
@@ -77,19 +75,21 @@ def _one(axes: Any, answer: Answer, numbers: Array, examples: Sequence[int], by:
 
 def _points(axes: Any, numbers: Array, by: Answer | None) -> None:
     """Two numbers an example: a point, coloured by its class."""
+    size = 9 if len(numbers) < 5000 else 4
+    axes.set_aspect("equal", adjustable="datalim")
     if by is None:
-        axes.scatter(*numbers.T, s=9)
+        axes.scatter(*numbers.T, s=size)
         return
     kinds = by.numbers.reshape(-1)
     found = np.unique(kinds)
     if len(found) > NAMED:
-        axes.figure.colorbar(axes.scatter(*numbers.T, s=9, c=kinds), label=printable(by.text))
+        axes.figure.colorbar(axes.scatter(*numbers.T, s=size, c=kinds), label=printable(by.text))
         return
     for place, value in enumerate(found):
-        name = by.classes[int(value)] if by.classes is not None else f"{value}"
+        name = by.classes[int(value)] if by.classes is not None else one(value)
         own = numbers[kinds == value]
-        axes.scatter(*own.T, s=9, color=_colour(place, len(found)), label=printable(name))
-    axes.legend(title=printable(by.text), fontsize="small")
+        axes.scatter(*own.T, s=size, color=_colour(place, len(found)), label=printable(name))
+    axes.legend(title=printable(by.text), loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, frameon=False)
 
 
 def _colour(place: int, count: int) -> Any:

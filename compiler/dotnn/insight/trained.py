@@ -39,7 +39,8 @@ class Trained:
 
     def rows(self, asked: Sequence[Asked]) -> tuple[str, Rows]:
         """The columns that these need, and what the rows are called: `digits.test`. Raises ``ProblemError``."""
-        raws, spans = raw_columns([self.paths.phase], set())
+        phase = self.paths.phase
+        raws, spans = raw_columns([phase], set(phase.columns.raws))  # nobody learns from them: all may be as they are
         needed = {fed.name for fed in graph_of(asked).inputs}
         if self.file is not None:
             wanted = [raw.model_copy(update={"role": "data"}) for name, raw in raws.items() if name in needed]

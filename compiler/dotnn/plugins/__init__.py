@@ -1,8 +1,9 @@
 """The door: what may come in, and how. Built-ins come in by the same hooks as strangers.
 
 A package brings a thing by an entry point of the group `dotnn`, `KIND.NAME = "module"`: `backend.stack`,
-`operation.bend`, `source.counting`, `logger.mine`, `command.mine`, `std.gentle`. So names are known without loading
-code; the module is imported when the name is first used. It says `API = 1`, and has the hook of that kind.
+`operation.bend`, `source.counting`, `tokenizer.mine`, `logger.mine`, `command.mine`, `std.gentle`. So names are known
+without loading code; the module is imported when the name is first used. It says `API = 1`, and has the hook of that
+kind.
 """
 
 from __future__ import annotations
@@ -28,8 +29,19 @@ from dotnn.plugins.backend import (
     Session,
     Versioned,
 )
-from dotnn.plugins.hooks import ArrayTable, DataSource, Hooks, Joining, Logger, NewOperation, Place, Table
-from dotnn.plugins.registry import BrokenPlugin, NoSuchBackend, NoSuchLogger, lookup, registry, working
+from dotnn.plugins.hooks import (
+    ArrayTable,
+    DataSource,
+    Hooks,
+    Joining,
+    Logger,
+    NewOperation,
+    Place,
+    Table,
+    Tokenizer,
+    Vocabulary,
+)
+from dotnn.plugins.registry import BrokenPlugin, NoSuchBackend, NoSuchLogger, NoSuchTokenizer, lookup, registry, working
 
 __all__ = [
     "API",
@@ -55,11 +67,14 @@ __all__ = [
     "NewOperation",
     "NoSuchBackend",
     "NoSuchLogger",
+    "NoSuchTokenizer",
     "Options",
     "Place",
     "Session",
     "Table",
+    "Tokenizer",
     "Versioned",
+    "Vocabulary",
     "backend",
     "backends",
     "bring",
@@ -74,6 +89,7 @@ __all__ = [
     "names",
     "registry",
     "source",
+    "tokenizer",
 ]
 
 
@@ -118,6 +134,11 @@ def source(name: str) -> DataSource | None:
         return cast("DataSource", registry().find("source", name))
     except KeyError:
         return None
+
+
+def tokenizer(name: str) -> Tokenizer:
+    """The tokenizer of that name. Raises ``ProblemError`` where there is none, or where it is broken."""
+    return cast("Tokenizer", lookup("tokenizer", name, NoSuchTokenizer))
 
 
 def new_operation(name: str) -> NewOperation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -120,6 +120,39 @@ class Joining(Protocol):
         """What all the arguments of a line stand for, instead of ``tables``."""
 
 
+Setting = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a tokenizer keeps of the training texts: its pieces in order, and what else it needs, as a text."""
+
+    pieces: tuple[str, ...]
+    state: str = ""
+
+
+class Tokenizer(Protocol):
+    """`column text as NAME(vocab = 4_000, length = 32)` in a spec: cuts texts into pieces.
+
+    How long a text may be, and the numbers for what fills up, what is unknown, and where a text begins and ends, are
+    not its business.
+    """
+
+    name: str
+    summary: str
+    settings: Mapping[str, Setting]
+    """What may be set beside `vocab` and `length`, and what holds where it is not."""
+
+    def fit(self, texts: Iterable[str], most: int, settings: Mapping[str, Setting]) -> Vocabulary:
+        """The pieces that occur in the training texts, so many at most; the same for the same texts."""
+
+    def encoder(self, vocabulary: Vocabulary, settings: Mapping[str, Setting]) -> Callable[[str], Sequence[int]]:
+        """What gives a text's pieces as their places in ``vocabulary.pieces``; -1 for one that is not among them."""
+
+    def join(self, pieces: Sequence[str]) -> str:
+        """The text of pieces."""
+
+
 class Hooks:
     """What a plugin may offer."""
 
@@ -136,6 +169,11 @@ class Hooks:
     @_specification
     def dotnn_sources(self) -> Sequence[DataSource]:
         """Where rows come from: `source NAME "…"` in a spec."""
+        return ()
+
+    @_specification
+    def dotnn_tokenizers(self) -> Sequence[Tokenizer]:
+        """How texts become numbers: `column text as NAME` in a spec."""
         return ()
 
     @_specification

@@ -31,6 +31,14 @@ class NoSuchLogger(Problem):
     near: str
 
 
+class NoSuchTokenizer(Problem):
+    code = "P004"
+    title = "there is no tokenizer called `{name}`"
+    help = "{near}"
+    name: str
+    near: str
+
+
 class BrokenPlugin(Problem):
     code = "P003"
     title = "the {what} does not work: {why}"
@@ -218,7 +226,7 @@ def registry() -> Registry:
     return Registry((*BUILT_IN, *strangers()))
 
 
-def lookup(kind: str, name: str, problem: type[NoSuchBackend] | type[NoSuchLogger]) -> Any:
+def lookup(kind: str, name: str, problem: type[NoSuchBackend] | type[NoSuchLogger] | type[NoSuchTokenizer]) -> Any:
     try:
         return registry().find(kind, name)
     except KeyError:

@@ -84,7 +84,7 @@ class UnknownForm(Problem):
 class FoldRange(Problem):
     code = "R065"
     title = "rows are not dealt into {count}: folds are 2 at least, and {most:,} at most"
-    label = "not so many folds"
+    label = "how many folds"
     help = "5 and 10 are usual: each fold is examined once, by a net that learned from the others"
     count: int
     most: int
@@ -243,12 +243,17 @@ class DataBlock(Settings):
             return None
         tree = branch(form)
         if tree.data == "call_form":
-            what = f"texts cut into pieces by `{kids(tree)[0]}`"
-            instead = "put numbers into the file: one column for each place, with the index of the piece"
-            raise NotYet(span=self.reader.span(tree), what=what, instead=instead).error()
+            name, *given = kids(tree)
+            cutters = tuple(names("tokenizer"))
+            if str(name) not in cutters:
+                advice = suggest(str(name), cutters)
+                raise UnknownForm(span=self.reader.span(tree), word=str(name), advice=advice).error()
+            listed = self.reader.arguments(given)
+            return spec.TypeText(span=self.reader.span(tree), word=str(name), arguments=listed)
         read = self.reader.type(tree)
-        if read.word is not None and read.word not in FORMS:
-            advice = suggest(read.word, FORMS)
+        known = (*FORMS, *names("tokenizer"))
+        if read.word is not None and read.word not in known:
+            advice = suggest(read.word, known)
             raise UnknownForm(span=read.span, word=read.word, advice=advice).error()
         return read
 
@@ -264,9 +269,6 @@ class DataBlock(Settings):
         if not line.phrases:
             raise self.malformed(line, "a kind of source and a file are missing", line.head)
         first, *more = line.phrases
-        if name_in(first.value) == GENERATE and not first.clauses:
-            form, reason = f"{role} generate 20_000", "how many rows?"
-            raise MalformedSetting(span=first.span, word=role, reason=reason, form=form).error()
         if first.value is not None or not first.clauses:
             raise self.malformed(line, "the kind of source is missing before this", first.span)
         kind, *extra = first.clauses
@@ -279,7 +281,7 @@ class DataBlock(Settings):
             advice = f'write `source table "rows{NOT_WORDS[kind.word]}"`: the end of its name tells what a table is'
             raise UnknownReader(span=kind.span, word=kind.word, advice=advice).error()
         if kind.word not in readers:
-            raise UnknownReader(span=kind.span, word=kind.word, advice=suggest(kind.word, tuple(readers))).error()
+            raise UnknownReader(span=kind.span, word=kind.word, advice=suggest(kind.word, (*readers, GENERATE))).error()
         stray = [*extra, *(c for p in more for c in p.clauses)]
         if stray:
             raise self.malformed(line, f"`{stray[0].word}` does not belong here", stray[0].span)
@@ -295,7 +297,7 @@ class DataBlock(Settings):
         form = f"{role} generate 20_000"
         if kind.value is None or several or stray:
             reason = "how many rows?" if kind.value is None else "one number of rows is enough"
-            span = stray[0].span if stray else line.span
+            span = stray[0].span if stray else kind.span
             raise MalformedSetting(span=span, word=role, reason=reason, form=form).error()
         part: Literal["source", "test"] = "test" if role == "test" else "source"
         count = self.reader.expression(kind.value)

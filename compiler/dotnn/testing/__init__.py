@@ -1,7 +1,8 @@
 """What everything that comes in must pass, ours and a plugin's.
 
-`check_op`, `check_backend`, `check_source` and `check_definition` give a ``Report`` that can be read; a test calls its
-``require()``. Below them lies the battery of single cases.
+`check_op`, `check_backend`, `check_source`, `check_tokenizer` and `check_definition` give a ``Report`` that can be read; a test calls its
+``require()``. `keep` writes what a definition's peers say, for those who have them not. Below them lies the battery of
+single cases.
 """
 
 from dotnn.testing.battery import (
@@ -26,10 +27,11 @@ from dotnn.testing.battery import (
     is_linear,
     mutants,
 )
-from dotnn.testing.definitions import check_definition
+from dotnn.testing.definitions import check_definition, keep
 from dotnn.testing.doors import check_backend, check_op, check_source
 from dotnn.testing.peer import Peers
 from dotnn.testing.report import Check, FailedError, Report
+from dotnn.testing.texts import check_tokenizer
 
 __all__ = [
     "NOISE",
@@ -55,9 +57,11 @@ __all__ = [
     "check_op",
     "check_second",
     "check_source",
+    "check_tokenizer",
     "differentiable",
     "draw_case",
     "inputs_of",
     "is_linear",
+    "keep",
     "mutants",
 ]

@@ -10,6 +10,7 @@ from dotnn import plugins
 from dotnn.plugins import Options
 from dotnn.read import read_definitions
 from dotnn.spec import Definition
+from dotnn.testing import goldens
 from dotnn.testing.lines import told
 from dotnn.testing.numbers import compare_program, starter
 from dotnn.testing.peer import ALONE, Peers
@@ -31,11 +32,10 @@ def check_definition(text: str | Path, peers: Peers = ALONE, kept: Path | None =
     layer or function in a net, a loss, a metric, an initialiser, a schedule, an optimizer), whose gradients are
     compared with finite differences, and the numbers of the ONNX backend with the reference's.
 
-    peers: who may be asked about the lines, ``Peers(torch=torch)``; NumPy always. kept: a folder with their numbers, as
-    ``Shelved.answers`` and ``goldens.written`` give them, where they are not to be asked again.
+    peers: who may be asked about the lines, ``Peers(torch=torch)``; NumPy always. kept: the folder with their numbers,
+    as ``keep`` wrote them, where they are not to be asked again.
     """
-    name = text.name if isinstance(text, Path) else "text"
-    content = text.read_text(encoding="utf-8") if isinstance(text, Path) else text
+    name, content = _read(text)
     try:
         found = read_definitions(Source(name=name, text=content))
     except ProblemError as wrong:
@@ -45,6 +45,23 @@ def check_definition(text: str | Path, peers: Peers = ALONE, kept: Path | None =
     if not checks:
         checks.append(Check("there is a definition", 0, advice="write `function NAME(x) { return … }`, or a layer"))
     return Report(f"definitions of {name}", tuple(checks))
+
+
+def keep(text: str | Path, peers: Peers, kept: Path) -> None:
+    """Writes what PyTorch and scikit-learn say of the lines: a file of text in ``kept`` for each definition.
+
+    Raises ``ProblemError`` where the definitions cannot be read, ``FailedError`` where a peer cannot be asked.
+    """
+    name, content = _read(text)
+    found = read_definitions(Source(name=name, text=content))
+    for one in found:
+        answers = Shelved(one, peers, found).answers()
+        if answers:
+            (kept / f"{one.name}.txt").write_text(goldens.written(answers), "utf-8")
+
+
+def _read(text: str | Path) -> tuple[str, str]:
+    return (text.name, text.read_text(encoding="utf-8")) if isinstance(text, Path) else ("text", text)
 
 
 def _checks(shelved: Shelved, name: str, content: str) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""The batteries: what a backend, an operation, a source and a definition must pass, ours and yours.
+"""The batteries: what a backend, an operation and a source must pass, ours and yours.
 
 from dotnn.testing import check_op
 print(check_op("squareplus"))

@@ -104,8 +104,8 @@ class Shelved:
         if self.kept is not None and tried.peer.library != "numpy":
             blocks = goldens.read(self.file)
             if goldens.heading(tried) not in blocks:
-                way = "pytest -n 0 tests/shelf --update-goldens, where torch and scikit-learn are installed"
-                raise FailedError(f"{self.file.name} holds no numbers for `try: {tried.text}`; write them: {way}")
+                way = "`dotnn.testing.keep` writes them (the library's: pytest -n 0 tests/shelf --update-goldens)"
+                raise FailedError(f"{self.file.name} holds no numbers for `try: {tried.text}`; {way}")
             return blocks[goldens.heading(tried)]
         return self.answer(tried)
 

@@ -206,7 +206,8 @@ def _why(node: Node, told: Mapping[str, Told]) -> str:
     if not given:
         return "nothing was given to it"
     low, high = given[0].low, given[0].high
-    largest = f"the largest number of {node.type.dtype} is {_largest(node):.2g}"
+    dtype = str(node.attributes["dtype"]) if node.op == "narrow" else node.type.dtype
+    largest = f"the largest number of {dtype} is {_largest(dtype):.2g}"
     match node.op:
         case "log" if low <= 0:
             return f"it was given numbers from {low:.4g} to {high:.4g}, and only those above 0 have a logarithm"
@@ -220,5 +221,5 @@ def _why(node: Node, told: Mapping[str, Told]) -> str:
     return f"it was given numbers {ranges}, and {largest}"
 
 
-def _largest(node: Node) -> float:
-    return {"f16": 65504.0, "f64": 1.7976931348623157e308}.get(node.type.dtype, 3.4028234663852886e38)
+def _largest(dtype: str) -> float:
+    return {"f16": 65504.0, "f64": 1.7976931348623157e308}.get(dtype, 3.4028234663852886e38)

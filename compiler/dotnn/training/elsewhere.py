@@ -63,6 +63,7 @@ def elsewhere(spec: Spec, program: Program, learned: Dataset, folder: Path, on: 
     Builder(spec, train, own, program.params, fit).evaluation()
     there = DataBlock(choose(spec.data, name, "data block", None, spec.file), folder, spec, program.params)
     there.classes_of = {raw.columns[0]: raw.classes for raw in program.inputs if raw.classes}
+    there.tokens_of = {raw.columns[0]: raw.tokens for raw in program.inputs if raw.tokens}
     builder = Builder(spec, train, there, program.params, fit)
     phase = builder.evaluation()
     read = {raw.name for raw in program.inputs if raw.role == "data"}

@@ -29,6 +29,20 @@ def dotnn_sources():
 
 
 @hook
+def dotnn_tokenizers():
+    from dotnn_straight.tokenizer import Pairs
+
+    return [Pairs()]
+
+
+@hook
+def dotnn_loggers():
+    from dotnn_straight.logger import Prose
+
+    return [Prose()]
+
+
+@hook
 def dotnn_std():
     return [Path(__file__).parent / "std"]
 

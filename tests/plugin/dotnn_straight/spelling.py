@@ -1,5 +1,7 @@
 """How each operation is spelt in NumPy: {0}, {1}, … are its inputs, {axis} and the like its attributes."""
 
+import math
+
 import numpy as np
 
 from dotnn import squares
@@ -22,6 +24,8 @@ SPELLING = {
     "mul": "{0} * {1}",
     "div": "divide({0}, {1})",
     "pow": "power({0}, {1})",
+    "round": "rint({0})",
+    "erf": "erf({0})",
     "sigmoid": "exp(-logaddexp(0, -{0}))",
     "select": "where({0}, {1}, {2})",
     "cast": "{0} != 0 if {dtype!r} == 'bool' else {0}",
@@ -32,6 +36,8 @@ SPELLING = {
     "mean": "divide(sum({0}, axis={axes}, keepdims={keep}), array(prod([{0}.shape[a] for a in {axes}]), {0}.dtype))",
     "max": "max({0}, axis={axes}, keepdims={keep}, initial=ends({0})[0])",
     "min": "min({0}, axis={axes}, keepdims={keep}, initial=ends({0})[1])",
+    "variance": "var({0}, axis={axes}, keepdims={keep})",
+    "cumulate": "cumulate({0}, {axis}, {back})",
     "argmax": "argmax({0}, axis={axis})",
     "reshape": "reshape({0}, {dims})",
     "transpose": "transpose({0}, {order})",
@@ -43,6 +49,9 @@ SPELLING = {
     "scatter": "scatter({0}, {1}, {rows})",
     "pick": "take_along_axis({0}, {1}[..., None].astype('int64'), axis=-1)[..., 0]",
     "place": "where(arange({size}) == {1}[..., None], {0}[..., None], 0)",
+    "argsort": "argsort({0}, {axis}, {size}, {falling})",
+    "take": "take_along_axis({0}, {1}.astype('int64'), axis={axis})",
+    "put": "put({0}, {1}, {axis}, {size})",
     "logsumexp": "logsumexp({0})",
     "log_softmax": "{0} - logsumexp({0})[..., None]",
     "softmax": "exp({0} - logsumexp({0})[..., None])",
@@ -53,7 +62,7 @@ SPELLING = {
     "size": "{dim}",
     "iota": "arange({dim})",
     "derive_key": "squares.derive_key(int({0}))",
-    "random": "squares.uniform{bits}(int({0}), int({1}), {dims}, {use!r})",
+    "random": "squares.uniform{bits}(int({0}), {1}, {dims}, {use!r})",
     "shuffle": "squares.shuffle(int({0}), int({1}), int({2}))",
 }
 
@@ -81,6 +90,32 @@ def narrow(x, dtype):
     return np.where(abs(rounded) < 2.0**most, rounded, np.copysign(np.inf, x))
 
 
+def erf(x):
+    return np.array([math.erf(number) for number in x.reshape(-1)]).reshape(x.shape)
+
+
+def cumulate(x, axis, back):
+    """Each number with all before it added; or, with `back`, all behind it."""
+    turned = np.flip(x, axis) if back else x
+    made = np.cumsum(turned, axis=axis, dtype=x.dtype)
+    return np.flip(made, axis) if back else made
+
+
+def argsort(x, axis, size, falling):
+    """The places of the numbers in rising or falling order, the first of equals first."""
+    keys = -x.astype("float64") if falling else x
+    return np.argsort(keys, axis=axis, kind="stable").take(range(size), axis=axis)
+
+
+def put(x, index, axis, size):
+    """Each number of x at its place along `axis`, those of one place added up."""
+    made = np.zeros((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype)
+    places = list(np.indices(x.shape))
+    places[axis] = index
+    np.add.at(made, tuple(places), x)
+    return made
+
+
 def ends(x):
     """The least and the greatest number of a type: what the maximum and the minimum of nothing are."""
     return (-np.inf, np.inf) if x.dtype.kind == "f" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
@@ -100,6 +135,6 @@ def logsumexp(x):
     return (np.log(np.sum(np.exp(x - top), axis=-1, keepdims=True)) + top)[..., 0]
 
 
-OURS = (divide, power, narrow, ends, scatter, logsumexp)
+OURS = (divide, power, narrow, erf, cumulate, argsort, put, ends, scatter, logsumexp)
 WORDS = {**vars(np), "nan": np.nan, "inf": np.inf, "squares": squares, **{f.__name__: f for f in OURS}}
 """What the text of a function may use."""

@@ -1,0 +1,165 @@
+"""What PyTorch and scikit-learn make of the same rows, with the same net trained the same way.
+
+The figures in specs/README.md come from here: `python -m tests.specs.peers [SPEC…]`, with the extra `peers`.
+"""
+
+import sys
+from collections.abc import Callable
+from time import perf_counter
+
+import torch
+from sklearn import metrics
+from tests.specs.lab import SPECS
+
+from dotnn.columns import DataBlock
+from dotnn.compiler import compile_file
+from dotnn.job import Text
+from torch import nn
+
+Parts = dict[str, dict[str, torch.Tensor]]
+
+bce = nn.functional.binary_cross_entropy_with_logits
+
+
+def rows(name: str, block: str | None = None, on: str | None = None) -> Parts:
+    """The columns that a host feeds, of each part; `on`: of another data block."""
+    path = SPECS / f"{name}.nn"
+    compiled = compile_file(path, train=block)
+    dataset = compiled.dataset
+    if on is not None:
+        spec = Text.read(path).spec
+        data = next(d for d in spec.data if d.name == on)
+        raws = {raw.name: raw for raw in compiled.program.inputs}
+        there = DataBlock(data, path.parent, spec, compiled.program.params)
+        dataset = there.load(raws, dict.fromkeys(raws, data.span))
+    return {s: {n: torch.tensor(a) for n, a in part.arrays.items()} for s, part in dataset.splits.items()}
+
+
+def fit(
+    net: nn.Module,
+    loss: Callable[[torch.Tensor], torch.Tensor],
+    count: int,
+    batch: int,
+    epochs: int,
+    rate: float,
+    *,
+    falling: bool = True,
+    decay: float = 0.0,
+    judge: Callable[[], float] | None = None,
+) -> None:
+    """Adam, its rate falling to 0 along a cosine; one step a batch, the last short one kept; the best epoch's weights."""
+    weights = [p for name, p in net.named_parameters() if name.endswith("weight")]
+    others = [p for name, p in net.named_parameters() if not name.endswith("weight")]
+    optimizer = torch.optim.Adam([{"params": weights, "weight_decay": decay}, {"params": others}], rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-count // batch))
+    shuffle = torch.Generator().manual_seed(1)
+    best, kept = float("inf"), None
+    for _ in range(epochs):
+        for places in torch.randperm(count, generator=shuffle).split(batch):
+            optimizer.zero_grad()
+            loss(places).backward()
+            optimizer.step()
+            if falling:
+                schedule.step()
+        if judge is not None:
+            with torch.no_grad():
+                now = judge()
+            if now < best:
+                best, kept = now, {name: value.clone() for name, value in net.state_dict().items()}
+    if kept is not None:
+        net.load_state_dict(kept)
+
+
+def plain(*layers: nn.Module) -> nn.Sequential:
+    """Weights as ours begin: uniform after Glorot and Bengio, biases 0."""
+    net = nn.Sequential(*layers)
+    for layer in net:
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    return net
+
+
+# ---- the specs
+
+
+def arm() -> str:
+    data = {split: part["target"] for split, part in rows("arm").items()}
+    net = plain(nn.Linear(2, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 3))
+
+    def miss(target: torch.Tensor) -> torch.Tensor:
+        heading = net(target).cumsum(1)
+        hand = torch.stack([heading.cos().sum(1), heading.sin().sum(1)], 1)
+        return (hand - target).norm(dim=1)
+
+    fit(net, lambda places: miss(data["train"][places]).mean(), len(data["train"]), 128, 60, 1e-2)
+    with torch.no_grad():
+        return f"{(miss(data['test']) > 0.06).double().mean():.2%} missed"
+
+
+def depth() -> str:
+    told = []
+    for block, layers in (
+        ("Shallow", (nn.Linear(2, 64), nn.Tanh(), nn.Linear(64, 1))),
+        ("Deep", (nn.Linear(2, 14), nn.Tanh(), nn.Linear(14, 14), nn.Tanh(), nn.Linear(14, 1))),
+    ):
+        train, test = (rows("depth", block)[split] for split in ("train", "test"))
+        net = plain(*layers, nn.Flatten(0))
+        x, y = train["point"], train["which"].float()
+        fit(net, lambda p, n=net, x=x, y=y: bce(n(x[p]), y[p]), len(y), 100, 200, 3e-2)  # type: ignore[misc]
+        with torch.no_grad():
+            told.append(f"{block} {((net(test['point']) > 0) != (test['which'] > 0)).double().mean():.1%} wrong")
+    return ", ".join(told)
+
+
+def autoencoder() -> str:
+    parts = {split: part["image"].reshape(-1, 64) / 16 for split, part in rows("autoencoder").items()}
+    train, test = parts["train"], parts["test"]
+    down = (nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 2))
+    up = (nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.Sigmoid())
+    net = plain(*down, *up)
+
+    def off(x: torch.Tensor) -> torch.Tensor:
+        return ((net(x) - x) ** 2).mean()
+
+    fit(net, lambda p: off(train[p]), len(train), 32, 100, 5e-3, judge=lambda: float(off(parts["val"])))
+    with torch.no_grad():
+        return f"{1 - off(test) / ((test - test.mean(0)) ** 2).mean():.1%} explained"
+
+
+def spot(name: str, other: str, hidden: int, epochs: int, decay: float = 0.0, keep: bool = False) -> str:
+    here, there = rows(name), rows(name, on=other)
+    train = here["train"]
+    size = train["image"].shape[1:].numel()
+    net = plain(nn.Flatten(1), nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, 1), nn.Flatten(0))
+
+    def loss(part: dict[str, torch.Tensor], p: torch.Tensor | slice) -> torch.Tensor:
+        return bce(net(part["image"][p]), part["malignant"][p].float())
+
+    judge = (lambda: float(loss(here["val"], slice(None)))) if keep else None
+    count = len(train["malignant"])
+    fit(net, lambda p: loss(train, p), count, 64, epochs, 1e-3, falling=False, decay=decay, judge=judge)
+    told = []
+    with torch.no_grad():
+        for where, parts in (("at home", here), (other, there)):
+            score, truth = net(parts["test"]["image"]), parts["test"]["malignant"]
+            wrong = ((score > 0) != (truth > 0)).double().mean()
+            told.append(f"{where} {wrong:.1%} wrong, ranking {metrics.roc_auc_score(truth, score):.3f}")
+    return "; ".join(told)
+
+
+PEERS: dict[str, Callable[[], str]] = {
+    "arm": arm,
+    "depth": depth,
+    "autoencoder": autoencoder,
+    "ruler": lambda: spot("ruler", "other_clinic", 32, 5, decay=0.05),
+    "shift": lambda: spot("shift", "clinic_b", 64, 20, keep=True),
+}
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name in sys.argv[1:] or PEERS:
+        for seed in (1, 2, 3):
+            torch.manual_seed(seed)
+            begun = perf_counter()
+            print(f"{name}, seed {seed}: {PEERS[name]()} ({perf_counter() - begun:.1f} s with its data)", flush=True)
