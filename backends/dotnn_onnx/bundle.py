@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ import numpy as np
 from dotnn.graph import dump
 from dotnn.plugins import Options
 from dotnn.program import Program
+from dotnn.training.files import DISK
+from dotnn.training.files import put as put_whole
 from dotnn_grammar.problems import Problem
 from dotnn_onnx.host import host as host_of
 from dotnn_onnx.lower import lower, serialize
@@ -87,23 +88,10 @@ def _npy(array: Array) -> bytes:
 def put(path: Path, content: bytes) -> None:
     """Writes a whole file. Raises ``ProblemError`` where that cannot be done."""
     try:
-        _replace(path, content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        put_whole(DISK, path, content)
     except OSError as error:
         raise CannotWrite(path=str(path), why=error.strerror or str(error)).error() from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Puts a whole file in the place of the former one, which stays as it is if that fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        with half.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
 
 
 def bake(program: Program, state: Mapping[str, Array], options: Options = PORTABLE) -> bytes:

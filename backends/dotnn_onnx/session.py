@@ -19,6 +19,7 @@ from dotnn.training.files import amount
 from dotnn_grammar.problems import Note, Problem
 from dotnn_grammar.source import Span
 from dotnn_onnx import device as devices
+from dotnn_onnx.denormals import flushing
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -101,9 +102,8 @@ def start(artefact: Lowered, options: Options) -> Executor:
 
     device = devices.choose(options.device)
     with _spoken(artefact.graph):
-        session = ort.InferenceSession(
-            artefact.model, sess_options=_options(artefact.graph, options), providers=devices.providers(device)
-        )
+        chosen, providers = _options(artefact.graph, options), devices.providers(device)
+        session = flushing.make(lambda: ort.InferenceSession(artefact.model, chosen, providers))
     if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
         missing = devices.NoCuda(
             why="the CUDA libraries do not load", advice="install them: `pip install 'onnxruntime-gpu[cuda,cudnn]'`"
@@ -169,7 +169,7 @@ class Executor:
                 values[fed.name] = held[fed.name]
         require(self.graph.name, self.graph.inputs, values)
         with _spoken(self.graph):
-            with self.giving_up():
+            with self.giving_up(), flushing():
                 made = self.session.run_with_ort_values(self._outputs, values, self.options)
             # A view of a runtime's buffer does not keep it alive: copy.
             return {name: value.numpy().copy() for name, value in zip(self._outputs, made, strict=True)}
@@ -219,7 +219,8 @@ class TrainSession:
         after = {output.name for _, output in pairs}
         self._results = [output for output in graph.outputs if output.name not in after]
         self._turn = 0
-        self._run: Callable[..., None] = executor.session._sess.run_with_iobinding
+        self._bare: Callable[..., None] = executor.session._sess.run_with_iobinding
+        self._run = self._flushed = flushing.around(self._bare)
         self._sets = [self._buffers(), self._buffers()]
         self._fixed = {fed.name: self._buffer(fed.type) for fed in self._still}
         types = graph.types()
@@ -261,6 +262,16 @@ class TrainSession:
         made = self._arrays if not self._loose else {**self._arrays, **self._gathered()}
         self._turn = 1 - self._turn
         return made
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """For many steps in this thread: its arithmetic is changed and put back once, which is not for free."""
+        with flushing():
+            self._run = self._bare
+            try:
+                yield
+            finally:
+                self._run = self._flushed
 
     def state(self) -> dict[str, Array]:
         """A copy of every state tensor, in the order of the graph's inputs."""

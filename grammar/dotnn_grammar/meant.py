@@ -291,6 +291,17 @@ def _declaration(at: Scene) -> Problem | None:
     return UnknownDeclaration(span=span_of(word, at.source.name), word=str(word), advice=advice)
 
 
+def _derived(at: Scene) -> Problem | None:
+    """`data there = here { … }`, without `where`."""
+    types = [token.type for token in at.before]
+    if types[:2] != ["_DATA", "NAME"] or not (types[2:3] == ["EQUAL"] or at.token == "where"):
+        return None
+    name, base = at.before[1], at.before[3] if len(at.before) > 3 else "OTHER"
+    advice = f"data made from other data: data {name} = {base} where {{ column = … }}"
+    found = f"`{at.token}`" if at.token.strip() else "the end of the line"
+    return Unexpected(span=at.span, found=found, expected=_words(at.accepts - {"WORD"} or frozenset({"where"})), advice=advice)
+
+
 def _reserved(at: Scene) -> Problem | None:
     if at.token in RESERVED and "NAME" in at.accepts:
         return ReservedWord(span=at.span, word=str(at.token))
@@ -332,6 +343,7 @@ def _end(at: Scene) -> Problem | None:
 
 CASES: tuple[Callable[[Scene], Problem | None], ...] = (
     _percent,
+    _derived,
     _brackets,
     _spellings,
     _equals,

@@ -287,3 +287,23 @@ def test_metrics_go_on_in_the_middle_of_an_epoch_with_the_same_bits(folder, nn):
     for one, other in zip(straight, cut, strict=True):
         assert set(one["train"]) == {"loss", "error", "f", "top"}
         assert (one["train"], one["val"]) == (other["train"], other["val"])
+
+
+def test_runs_with_tables_are_compared(folder, nn):
+    spec = (folder / "points.nn").read_text()
+    metric = "  metric mixed = confusion(argmax(scores), kind)\n"
+    (folder / "points.nn").write_text(spec.replace("  batch 16\n", f"{metric}  batch 16\n"))
+    for name in ("one", "two"):
+        more = ("--steps", 3) if name == "two" else ()
+        assert nn("train", "points.nn", "--threads", 1, "--device", "cpu", "--out", f"runs/{name}", *more)[0] == 0
+    code, out, _ = nn("runs", "compare", "runs/one", "runs/two")
+    assert code == 0
+    assert "test mixed of runs/one\n" in out
+    assert out.count("left  ") >= 1 or out.count("  0  ") >= 1
+    heads = nn("runs")[1].splitlines()[0].split()
+    assert "mixed" not in heads
+    facts = [json.loads(line) for line in nn("runs", "--format", "json")[1].splitlines()]
+    assert np.array(facts[0]["test"]["mixed"]).sum() == 24
+    code, out, _ = nn("eval", "runs/one", "--on", "test")
+    assert "mixed on test: confusion(argmax(scores), kind)" in out
+    assert [line.split()[0] for line in out.splitlines()[-2:]] == ["left", "right"]

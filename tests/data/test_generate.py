@@ -14,6 +14,7 @@ from dotnn.columns import DataBlock
 from dotnn.compiler import check_file, compile_file
 from dotnn.data import Dataset, generate
 from dotnn.ops.random import use_of
+from dotnn.plugins import Hosting, Options, backend
 from dotnn.read import read_text
 from dotnn.squares import derive_key, squares
 from dotnn_grammar.limits import Limits, allowing
@@ -356,3 +357,14 @@ def test_what_is_fitted_on_generated_rows_is_fitted_on_those_that_train(tmp_path
     assert np.allclose(arrays[0], noise.mean(0), rtol=1e-6)
     assert np.allclose(arrays[1], noise.std(0), rtol=1e-6)
     assert json.loads(made.program.model_dump_json())["inputs"]
+
+
+def test_the_host_is_given_the_rows_as_files(tmp_path: Path) -> None:
+    (tmp_path / "s.nn").write_text(BASE + TRAIN, encoding="utf-8")
+    made = compile_file(tmp_path / "s.nn")
+    writer = backend("onnx")
+    assert isinstance(writer, Hosting)
+    rows = made.dataset.splits["train"].arrays
+    writer.write(made.program, made.source, tmp_path / "bundle", Options(), "python", rows)
+    for name in ("point", "noise", "kind"):
+        assert np.array_equal(np.load(tmp_path / "bundle" / "data" / f"{name}.npy"), rows[name])

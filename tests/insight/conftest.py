@@ -5,11 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tests.commands.conftest import nn
 
 from dotnn.training.run import read_weights
-
-__all__ = ["nn"]
 
 SPEC = """data points {
   source table "points.csv"

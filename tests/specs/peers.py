@@ -10,11 +10,11 @@ from time import perf_counter
 import torch
 from sklearn import metrics
 from tests.specs.lab import SPECS
+from torch import nn
 
 from dotnn.columns import DataBlock
 from dotnn.compiler import compile_file
 from dotnn.job import Text
-from torch import nn
 
 Parts = dict[str, dict[str, torch.Tensor]]
 
@@ -45,12 +45,17 @@ def fit(
     *,
     falling: bool = True,
     decay: float = 0.0,
+    kind: type[torch.optim.Optimizer] = torch.optim.Adam,
     judge: Callable[[], float] | None = None,
 ) -> None:
-    """Adam, its rate falling to 0 along a cosine; one step a batch, the last short one kept; the best epoch's weights."""
+    """Adam, one step a batch, the last short one kept.
+
+    falling: the rate falls to 0 along a cosine; decay: of the weights, not the biases; judge: the weights of the epoch
+    in which this is lowest are kept.
+    """
     weights = [p for name, p in net.named_parameters() if name.endswith("weight")]
     others = [p for name, p in net.named_parameters() if not name.endswith("weight")]
-    optimizer = torch.optim.Adam([{"params": weights, "weight_decay": decay}, {"params": others}], rate)
+    optimizer = kind([{"params": weights, "weight_decay": decay}, {"params": others}], lr=rate)  # type: ignore[call-arg]
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-count // batch))
     shuffle = torch.Generator().manual_seed(1)
     best, kept = float("inf"), None
@@ -62,12 +67,15 @@ def fit(
             if falling:
                 schedule.step()
         if judge is not None:
+            net.eval()
             with torch.no_grad():
                 now = judge()
+            net.train()
             if now < best:
                 best, kept = now, {name: value.clone() for name, value in net.state_dict().items()}
     if kept is not None:
         net.load_state_dict(kept)
+    net.eval()
 
 
 def plain(*layers: nn.Module) -> nn.Sequential:
@@ -112,6 +120,25 @@ def depth() -> str:
     return ", ".join(told)
 
 
+def digits() -> str:
+    parts = rows("digits")
+    x = {split: part["image"] / 16 for split, part in parts.items()}
+    y = {split: part["label"] for split, part in parts.items()}
+    net = plain(nn.Linear(64, 256), nn.ReLU(), nn.Dropout(0.5), nn.Linear(256, 10))
+    loss = nn.functional.cross_entropy
+
+    def judge() -> float:
+        scores = net(x["val"].reshape(-1, 64))
+        return float((scores.argmax(1) != y["val"]).double().mean() + 1e-3 * loss(scores, y["val"]))
+
+    def step(p: torch.Tensor) -> torch.Tensor:
+        return loss(net(x["train"][p].reshape(-1, 64)), y["train"][p])
+
+    fit(net, step, len(y["train"]), 32, 60, 5e-3, decay=1e-2, kind=torch.optim.AdamW, judge=judge)
+    with torch.no_grad():
+        return f"{(net(x['test'].reshape(-1, 64)).argmax(1) != y['test']).double().mean():.1%} wrong"
+
+
 def autoencoder() -> str:
     parts = {split: part["image"].reshape(-1, 64) / 16 for split, part in rows("autoencoder").items()}
     train, test = parts["train"], parts["test"]
@@ -149,6 +176,7 @@ def spot(name: str, other: str, hidden: int, epochs: int, decay: float = 0.0, ke
 
 
 PEERS: dict[str, Callable[[], str]] = {
+    "digits": digits,
     "arm": arm,
     "depth": depth,
     "autoencoder": autoencoder,

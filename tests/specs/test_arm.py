@@ -1,4 +1,4 @@
-"""The promised result of specs/arm.nn: the hand comes within two hundredths of the arm's length of nearly every target."""
+"""The promised result of specs/arm.nn: the hand comes within 2 % of the arm's length of nearly every target."""
 
 import numpy as np
 import pytest

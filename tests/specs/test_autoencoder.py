@@ -1,4 +1,4 @@
-"""The promised result of specs/autoencoder.nn: two numbers hold more of a digit than any two directions can, and make a map."""
+"""The promised result of specs/autoencoder.nn: two numbers hold more than any two directions can, and make a map."""
 
 import numpy as np
 import pytest

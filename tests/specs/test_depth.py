@@ -1,4 +1,4 @@
-"""The promised result of specs/depth.nn: with as many weights, the deep net learns both spirals and the wide one does not."""
+"""The promised result of specs/depth.nn: of as many weights the deep net makes both spirals, the wide one does not."""
 
 import pytest
 from tests.specs.lab import DECLARED, figure, trained

@@ -32,7 +32,7 @@ def compare(history, outcome):
     assert seen >= 4 * len(history) - 4
 
 
-@pytest.mark.parametrize("name", ["blocks", "line", "own", "words"])
+@pytest.mark.parametrize("name", ["blocks", "line", "own", "weighed", "words"])
 def test_the_figures_are_ours_epoch_by_epoch(name, folder, tmp_path):
     made = compiled(folder / f"{name}.nn")
     ran = run(export(made, tmp_path))

@@ -235,4 +235,5 @@ def test_accumulated_gradients_are_those_of_the_larger_batch(tmp_path: Path) -> 
             main(["train", str(tmp_path / f"{name}.nn"), "--out", str(tmp_path / name)])
         assert ended.value.code == 0
         ends.append(read_weights(tmp_path / name)["N.logits.dense.W"])
-    assert np.allclose(*ends, rtol=1e-5, atol=1e-7)
+    whole, parts = ends
+    assert np.allclose(whole, parts, rtol=1e-5, atol=1e-7)

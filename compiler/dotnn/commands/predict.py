@@ -29,7 +29,12 @@ class Format(StrEnum):
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the predict.onnx in it.")],
-    rows: Annotated[list[str], typer.Argument(metavar="FILE.csv | VALUE…", help="A table, or the values of one row (a sentence, where texts are read).")],
+    rows: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE.csv | VALUE…", help="A table, or the values of one row (a sentence, where texts are read)."
+        ),
+    ],
     backend: Annotated[str, typer.Option(metavar="NAME", help="What runs the net: onnx, reference.")] = "onnx",
     format: Annotated[Format, typer.Option(help="How answers are printed.")] = Format.text,
 ) -> int:

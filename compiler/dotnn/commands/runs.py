@@ -72,7 +72,7 @@ def overview(found: Sequence[Record]) -> list[str]:
     names = [
         n
         for n in figure_names(found)
-        if any((r.figures or {}).get(r.best_split(), {}).get(n) is not None for r in found)
+        if any(isinstance((r.figures or {}).get(r.best_split(), {}).get(n), int | float) for r in found)
     ]
     varied = _varied(found)
     heads = ["run", "state", "epochs", "numbers", *varied, "on", *names]
@@ -141,7 +141,7 @@ def compare(one: Path, other: Path, as_json: bool) -> int:
         parts = [(r.figures or {}).get(split) or {} for r in found]
         for name in figure_names(found):
             cells = [_figure(r, name, part.get(name)) for r, part in zip(found, parts, strict=True)]
-            if cells != ["-", "-"]:
+            if cells != ["-", "-"] and not any(isinstance(part.get(name), list) for part in parts):
                 lines.append([f"{split} {name}", *cells])
     for line in [*columns(lines), *_tables(found)]:
         print(line)

@@ -27,6 +27,7 @@ from dotnn.plugins.backend import (
     Interruptible,
     Options,
     Session,
+    Steady,
     Versioned,
 )
 from dotnn.plugins.hooks import (
@@ -71,6 +72,7 @@ __all__ = [
     "Options",
     "Place",
     "Session",
+    "Steady",
     "Table",
     "Tokenizer",
     "Versioned",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
@@ -90,6 +91,14 @@ class Former(Protocol):
 
     def former(self) -> dict[str, np.ndarray[Any, Any]]:
         """A copy of every state tensor as it was before the last step."""
+
+
+@runtime_checkable
+class Steady(Protocol):
+    """A session for which many steps on end cost less when it is told of them may offer this too."""
+
+    def steady(self) -> AbstractContextManager[None]:
+        """Within it, steps are made by this thread alone."""
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from types import MappingProxyType
@@ -19,7 +19,7 @@ import numpy as np
 
 from dotnn.data import Dataset, Rows, batches
 from dotnn.graph import Graph, Role
-from dotnn.plugins import Arrays, Backend, Executor, Former, Interrupted, Interruptible, Options, Session
+from dotnn.plugins import Arrays, Backend, Executor, Former, Interrupted, Interruptible, Options, Session, Steady
 from dotnn.program import Program
 from dotnn.training.blame import diverged
 from dotnn.training.checkpoint import LogMark, Position, Snapshot, State
@@ -246,7 +246,8 @@ def course(
         if not run.open:
             run.epochs, run.done, run.open, run.epoch_begun = run.epochs + 1, 0, True, run.seconds()
             run.running.begin()
-        problem = _epoch(run, graph, learning, order, start, observers, flag, moments)
+        with run.session.steady() if isinstance(run.session, Steady) else nullcontext():
+            problem = _epoch(run, graph, learning, order, start, observers, flag, moments)
         if problem is not None:
             ending = "diverged"
             break
