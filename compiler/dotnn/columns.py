@@ -30,7 +30,7 @@ from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import Misfit, NotThatKind, NotYet, OutOfPlace, UsesItself
 from dotnn.elaborate.values import Native, Tensor, kind
 from dotnn.graph import Dtype, Graph, Type, multiply, names_in
-from dotnn.lineage import Lineage, lineage_of
+from dotnn.lineage import Lineage, lineage_of, wording_of
 from dotnn.operation import shape_text
 from dotnn.program import RawColumn, Setting, Tokens
 from dotnn.read.data import FORMS, GENERATE
@@ -251,7 +251,7 @@ class Columns:
 
     def frame(self, column: Column, number: int) -> Frame:
         """Where the line of a wording is worked out. Each wording draws its own numbers."""
-        left = column.name + "'" * number
+        left = wording_of(column.name, number)
         frame = Frame(self.machine, USER, "", columns=Sight(self, column.name, number), left=left, in_data=True)
         frame.dims[BATCH] = BATCH
         frame.names["standardise"] = Native("standardise", self._standardise)

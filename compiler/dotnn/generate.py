@@ -37,7 +37,7 @@ from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import NotThatKind, TooManyNumbers
 from dotnn.elaborate.values import Bound, Label, Shape, Tensor, kind
 from dotnn.graph import Type
-from dotnn.lineage import names_in
+from dotnn.lineage import names_in, wording_of
 from dotnn.program import RawColumn
 from dotnn.simplify import only
 from dotnn.spec import Assign, Column, Expression, Index, Name, SourceLine, Target, TypeText
@@ -71,7 +71,7 @@ class DrawnColumns(Columns):
         machine.rows = machine.tape.input("row", Type(dtype="i64", dims=(BATCH,)), "data")
         super().__init__(machine, block, no_fit)
         self.real: dict[str, tuple[Tensor, int | None]] = {}
-        """For whole numbers that were not known to be so: what they were made of, and where they must stop."""
+        """By the wording of a column: the numbers that it must find whole, and below what."""
 
     def frame(self, column: Column, number: int) -> Frame:
         frame = super().frame(column, number)
@@ -93,7 +93,7 @@ class DrawnColumns(Columns):
         have = 2 if made.value.dtype == "bool" else made.bound
         whole = tensor(self.machine.tape, made, types.WORDS[word])
         if made.value.type.is_float or (bound is not None and (have is None or have > bound)):
-            self.real[whole.value.name] = (made, bound)
+            self.real[frame.left] = (made, bound)
         return Tensor(whole.value, whole.labels, None if word == "bool" else bound)
 
     def _bound(self, form: TypeText) -> int | None:
@@ -210,19 +210,21 @@ class Generator:
         values: dict[str, str] = {}
         columns: list[Drawn] = []
         for raw in raws:
-            made = self._fed(raw.name)
-            real, bound = self.columns.real.get(made.value.name, (made, None))
+            number = self._fed(raw.name)
+            made = self.columns.at(raw.name, number)
+            wording = wording_of(raw.name, number)
+            real, bound = self.columns.real.get(wording, (made, None))
             values[raw.name] = real.value.name
-            columns.append(Drawn(raw, spans.get(raw.name), made.value.name in self.columns.real, bound))
+            columns.append(Drawn(raw, spans.get(raw.name), wording in self.columns.real, bound))
         whole = self.columns.machine.tape.graph()
         graph = only(whole, values).model_copy(update={"inputs": whole.inputs})  # `row` says how many there are
         return Drawer(graph, tuple(columns), self.block.data.seed)
 
-    def _fed(self, name: str) -> Tensor:
+    def _fed(self, name: str) -> int:
         """The wording of a column that is fed: the last that nothing fitted is part of."""
         lineage = self.block.lineage
         numbers = range(len(lineage.wordings[name]) - 1, -1, -1)
-        return self.columns.at(name, next(n for n in numbers if not lineage.fitted(name, n)))
+        return next(n for n in numbers if not lineage.fitted(name, n))
 
     def _groups(self, count: int) -> npt.NDArray[Any] | None:
         """By what the split evens out: a column of the block that the rows come from, so that the split stays."""

@@ -116,6 +116,11 @@ def lineage_of(data: Data, blocks: Sequence[Data]) -> Lineage:
     return Lineage(root, whole, wordings)
 
 
+def wording_of(name: str, number: int) -> str:
+    """What one wording of a column is called where each must be told apart: `image`, `image'`, `image''`."""
+    return name + "'" * number
+
+
 def names_in(part: BaseModel) -> Iterator[str]:
     """Every name that an expression mentions."""
     if isinstance(part, Name):

@@ -200,6 +200,22 @@ def test_yes_and_no_whole_and_small_numbers() -> None:
     assert set(made["same"]) == {5}
 
 
+def test_each_column_stops_where_it_says_itself() -> None:
+    text = "data d {\n  source generate 50\n  a = floor(uniform(0, 10)) as int < 10\n  c = a as int < 5\n}"
+    assert "`c`" in refused(text, "D070").title_text
+
+
+def test_a_draw_inside_an_equation_is_asked_onto_a_line_of_its_own() -> None:
+    text = """data d {
+      source generate 20
+      LINES  for y in 0..3, x in 0..2
+    }"""
+    problem = refused(text.replace("LINES", "a[y, x] = uniform(0, 1) * y + x"), "B093")
+    assert "on a line above" in str(problem.help_text)
+    made = draw(text.replace("LINES", "u = uniform(0, 1)\n      a[y, x] = u * y + x"))
+    assert np.allclose(made["a"], made["u"][:, None, None] * np.arange(3)[:, None] + np.arange(2), atol=1e-6)
+
+
 def test_rows_for_the_exam_are_drawn_after_the_others() -> None:
     more = draw(BASE.replace("generate 40", "generate 50"))
     apart = dataset(

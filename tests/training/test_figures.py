@@ -181,6 +181,56 @@ def test_what_needs_all_rows_is_made_of_the_rows(write, text, backend):
     assert not given & {total.name for total in figure.totals}, "a batch has not all rows"
 
 
+ANY_WAY = [
+    "mean(sort(year) * cumulate(fill(1, [b])))",
+    "mean(sort(scores)[0..b, 0])",
+    "sum(argsort(year) * year)",
+    "mean(argsort(scores) * scores)",
+    "sum(cumulate(year - 2000))",
+    "sum(cumulate(place, over = 0))",
+    "sum(cumulate(place) * place)",
+    "mean(max(place @ place.T, over = 1))",
+    "mean(max(place, over = 1) * (year > mean(year)))",
+    "mean(concat(place, scores) ^ 2)",
+    "mean(stack(year, 2 * year) * stack(place[0..b, 0], place[0..b, 1]))",
+    "max(fold(place.T, [b]) * 2)",
+    "sum(cumulate(fold(place, [2])) * fold(place, [2]))",
+    "sum(flatten(scores) * one_hot(kind))",
+    "sum(one_hot(kind).T @ place * 2 + 1)",
+    "variance(year)",
+    "mean(variance(scores, over = -1))",
+    "sum(variance(place, over = 0))",
+    "mean(normalise(place, over = 0) ^ 4)",
+    "mean(normalise(scores) ^ 4)",
+    "mean(year[kind])",
+    "mean(scores[kind] * scores)",
+    "sum(place.T[0])",
+    "mean(softmax(scores.T) ^ 2)",
+    "mean(softmax(scores.T, over = 0) ^ 2)",
+    "min(scores) + max(sum(scores, over = 0))",
+    "mean(argmax(scores, over = 0) * 1.5)",
+    "sum(fill(2, [b, 3]) * scores) / sum(fill(1, [b]))",
+    "mean(squeeze(unfold(year, [b, 1]) - 2000))",
+    "sum(logsumexp(scores)) / b + logsumexp(place[0..b, 0])",
+    "mean((year if year > 2000 else mean(year)) - 2000)",
+]
+
+
+@pytest.mark.parametrize("text", ANY_WAY)
+def test_the_size_of_a_batch_never_matters(write, text):
+    _, found, *_ = measured(write(f"metric m = {text}"))
+    whole = np.array(found[-1]["m"])
+    assert np.isfinite(whole).all()
+    for figures in found:
+        assert np.array(figures["m"]) == pytest.approx(whole, rel=1e-6 if "scores" in text else 1e-10, abs=1e-7)
+
+
+def test_an_index_equation_over_pairs_of_rows(write):
+    _, found, _, columns = measured(write("apart[p, q] = abs(year[p] - year[q])", "metric m = mean(apart)"))
+    year = columns["year"].astype(np.float64)
+    assert [f["m"] for f in found] == pytest.approx([np.abs(year[:, None] - year).mean()] * 4, rel=1e-12)
+
+
 def test_an_error_may_need_all_rows_too(write):
     path = write("error abs(year - mean(year)) > 3 where place[0..b, 0] > mean(place[0..b, 0])")
     program, found, _, columns = measured(path)
@@ -299,7 +349,12 @@ def test_a_host_finishes_with_figures_onnx_and_the_manifest(write, tmp_path):
         return dict(zip([o.name for o in session.get_outputs()], made, strict=True))
 
     state = run(init, {"seed": np.array(3)})
-    folds: dict[str, Any] = {"sum": np.add, "max": np.maximum, "min": np.minimum, "rows": lambda a, b: np.concatenate([a, b])}
+    folds: dict[str, Any] = {
+        "sum": np.add,
+        "max": np.maximum,
+        "min": np.minimum,
+        "rows": lambda a, b: np.concatenate([a, b]),
+    }
     totals: dict[str, np.ndarray[Any, Any]] = {}
     names: dict[str, str] = {}
     for figure in manifest["figures"]:

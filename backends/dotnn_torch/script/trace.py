@@ -77,7 +77,9 @@ class Trace:
         # Defaults are worked out in a frame without an instance, before there is one.
         if frame.known is not None and (frame.instance is not None or frame.known.definition.word == "function"):
             path = frame.instance.path if frame.instance else frame.path
-            self.frames.setdefault(id(frame.known.definition), {}).setdefault(path, frame)
+            seen = self.frames.setdefault(id(frame.known.definition), {})
+            if path not in seen or not seen[path].dims:  # one for a function's defaults knows no dims yet
+                seen[path] = frame
         if isinstance(value, Bound) and value.instance is not None:
             self.settings.setdefault(id(value.known.definition), {})[value.instance.path] = dict(value.settings)
 

@@ -200,13 +200,14 @@ def check_backend(
     options: Options | None = None,
     each: int = 8,
     ops: Iterable[str] | None = None,
+    definitions: Iterable[str] | None = None,
 ) -> Report:
     """A backend passes when every operation, every definition of the library and every spec gives the right numbers.
 
     Right is what the reference backend gives.
 
-    backend: itself, or its name. specs: .nn files with a train block; the first steps of each are compared. ops: names,
-    where it is not every operation.
+    backend: itself, or its name. specs: .nn files with a train block; the first steps of each are compared. ops,
+    definitions: names, where it is not every operation or not all of the library that is looked at.
     """
     runner = plugins.backend(backend) if isinstance(backend, str) else backend
     start = starter(runner, options or Options())
@@ -219,7 +220,7 @@ def check_backend(
     whole = "each operation is right by itself where the lines above say so: look at what a whole graph does beside"
     compared: Callable[[Sample], None] = partial(compare_program, start=start)
     with TemporaryDirectory() as folder:
-        for name in standard_names():
+        for name in standard_names() if definitions is None else definitions:
             act = partial(_near_definition, folder=Path(folder), start=start)
             checks.append(check_each(f"definition {name}", [name], act, whole, show=_quiet))
     for path in specs:

@@ -26,7 +26,7 @@ class Peers:
 
     torch: Any = None
     sklearn: Any = None
-    """With `sklearn.metrics` imported; SciPy's `special` comes with it."""
+    """With `sklearn.metrics` imported."""
 
     def has(self, library: str) -> bool:
         return library == "numpy" or getattr(self, library) is not None
@@ -43,7 +43,6 @@ class Peers:
             names = {**vars(torch), **parts, "lr_scheduler": optim.lr_scheduler}
         elif library == "sklearn":
             names["metrics"] = self.sklearn.metrics
-            names["special"] = __import__("scipy.special").special
         return {name: value for name, value in names.items() if not name.startswith("__")}
 
 
