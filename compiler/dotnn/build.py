@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, NoReturn
 
-from dotnn.columns import BATCH, Columns, DataBlock, Fit
 from dotnn.elaborate.arithmetic import elementwise, real
 from dotnn.elaborate.calls import run
 from dotnn.elaborate.evaluate import block, computing, evaluate
@@ -19,20 +18,21 @@ from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Cell, Machine, PhaseName
 from dotnn.elaborate.problems import DoesNotLearn, NotThatKind, PhasesDiffer, TooLarge
 from dotnn.elaborate.values import Known, Size, Tensor, kind, next_step, plain
-from dotnn.gather import BATCHES, PLACES
 from dotnn.graph import Graph, Role, Type, multiply
-from dotnn.lineage import names_in
+from dotnn.inputs.columns import BATCH, Columns, DataBlock, Fit
+from dotnn.inputs.lineage import names_in
+from dotnn.inputs.weigh import BALANCED, NotAWeight, NothingToWeigh, above_nothing, balance, check, over_places, read_by
+from dotnn.measures.totals import InParts, each_by_itself, in_parts
+from dotnn.measures.watchable import refuse_unwatchable
 from dotnn.operation import lookup, shape_text
-from dotnn.patterns import frozen, held
 from dotnn.plan import UnknownBlock, batches_of
 from dotnn.program import Figure, Total
 from dotnn.read.text import heading
 from dotnn.simplify import only
 from dotnn.spec import Argument, Call, Expression, Name, Objective, Parameter, Part, Spec, Train
 from dotnn.tape import Tape, Value
-from dotnn.totals import InParts, each_by_itself, in_parts
-from dotnn.watchable import refuse_unwatchable
-from dotnn.weigh import BALANCED, NotAWeight, NothingToWeigh, above_nothing, balance, check, over_places, read_by
+from dotnn.updates.gather import BATCHES, PLACES
+from dotnn.updates.patterns import frozen, held
 from dotnn_grammar.problems import Note, Problem, perhaps
 
 TAKEN = ("loss", "error", "norm", "rate", "finite", "step", "key", "seed", "answer", "shares")
@@ -382,10 +382,14 @@ class Builder:
             if (made.rank == 0 and objective.where is None) or a_table:
                 rows = tape.size(BATCH)
                 return Measured(made.value.sum() * rows, rows, role, parts)
-            total, count, apart = made.value.sum(), tape.size(multiply(made.dims)), each_by_itself(made.value, ends)
+            if role == "metric":  # in double precision, so that the size of a batch does not show in the last places
+                made = Tensor(made.value.cast("f64"), made.labels)
+            total, count = made.value.sum(), tape.size(multiply(made.dims), made.value.dtype)
+            apart = each_by_itself(made.value, ends)
             one: Tensor | None = None
             if objective.weights is not None:
-                one = self._weights(phase, objective.weights, made)
+                weights = self._weights(phase, objective.weights, made)
+                one = Tensor(weights.value.cast(made.value.dtype), weights.labels)
                 made = elementwise(tape, "mul", one, made)
                 total, count, apart = made.value.sum(), one.value.sum(), apart and each_by_itself(one.value, ends)
             places = count

@@ -7,23 +7,24 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotnn import __version__, scaling
+from dotnn import __version__
 from dotnn.build import Builder, scores_of
-from dotnn.columns import no_fit
 from dotnn.data import Dataset
 from dotnn.differentiate import differentiate
-from dotnn.fit import fitted_on
 from dotnn.graph import Graph
+from dotnn.inputs.columns import no_fit
+from dotnn.inputs.fit import fitted_on
+from dotnn.inputs.roles import labelled, weights_in
 from dotnn.job import Checked, Compiled, Job, Text
-from dotnn.patterns import frozen, held
 from dotnn.plan import answer_plan, block_name, choose, plan_of, steps_of
 from dotnn.precision import rounded
 from dotnn.program import PASSES, Pass, Program
 from dotnn.read.stored import stored_program
-from dotnn.roles import labelled, weights_in
 from dotnn.simplify import simplify
 from dotnn.spec import Spec, Train
 from dotnn.update import slots, update
+from dotnn.updates import scaling
+from dotnn.updates.patterns import frozen, held
 from dotnn.write import write_spec
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from dotnn.build import Builder, Phase
-from dotnn.columns import DataBlock, Fit, no_fit
 from dotnn.data import Dataset
 from dotnn.elaborate.library import standard_names, standard_text
-from dotnn.folds import folded
+from dotnn.inputs.columns import DataBlock, Fit, no_fit
+from dotnn.inputs.folds import folded
+from dotnn.inputs.roles import raw_columns
 from dotnn.overrides import settled
 from dotnn.plan import block_name, choose, figures_of, params_of
 from dotnn.program import Figure, Program, RawColumn
 from dotnn.read import read_file
 from dotnn.read.stored import OnlyAProgram, read_json
 from dotnn.read.whole import whole_text
-from dotnn.roles import raw_columns
 from dotnn.spec import Spec, Train
 from dotnn.write import write_spec
 from dotnn_grammar.problems import ProblemError

@@ -220,8 +220,8 @@ class Share(Part):
 class Split(Part):
     """`split train 70%, val 15%, test 15% stratify label`.
 
-    With ``folds`` (`split folds 5, test 20%`) all rows but those of `test` are dealt into that many equal parts; the one
-    that ``fold`` numbers, from 1, is `val`, the others are `train`.
+    With ``folds`` (`split folds 5, test 20%`) all rows but those of `test` are dealt into that many equal parts; the
+    one that ``fold`` numbers, from 1, is `val`, the others are `train`.
     """
 
     shares: tuple[Share, ...]

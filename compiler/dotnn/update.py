@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from dotnn import gather, scaling
 from dotnn.differentiate import GRADIENT
 from dotnn.elaborate.arguments import Given
 from dotnn.elaborate.arithmetic import tensor
@@ -18,12 +17,13 @@ from dotnn.elaborate.problems import NotThatKind
 from dotnn.elaborate.values import Bound, Instance, Known, Scheduled, Tensor, kind, plain
 from dotnn.graph import Graph
 from dotnn.operation import shape_text
-from dotnn.patterns import last_of
 from dotnn.plan import batches_of
 from dotnn.read.text import heading
-from dotnn.schedules import Clock, at_step, settings_of
 from dotnn.spec import Train
 from dotnn.tape import Tape, Value
+from dotnn.updates import gather, scaling
+from dotnn.updates.patterns import last_of
+from dotnn.updates.schedules import Clock, at_step, settings_of
 from dotnn_grammar.problems import Problem
 
 

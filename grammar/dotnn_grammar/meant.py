@@ -299,7 +299,8 @@ def _derived(at: Scene) -> Problem | None:
     name, base = at.before[1], at.before[3] if len(at.before) > 3 else "OTHER"
     advice = f"data made from other data: data {name} = {base} where {{ column = … }}"
     found = f"`{at.token}`" if at.token.strip() else "the end of the line"
-    return Unexpected(span=at.span, found=found, expected=_words(at.accepts - {"WORD"} or frozenset({"where"})), advice=advice)
+    expected = _words(at.accepts - {"WORD"} or frozenset({"where"}))
+    return Unexpected(span=at.span, found=found, expected=expected, advice=advice)
 
 
 def _reserved(at: Scene) -> Problem | None:

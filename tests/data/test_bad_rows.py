@@ -181,7 +181,7 @@ def test_more_folds_than_rows(bench, refused):
 
 
 def test_spread():
-    from dotnn.folds import spread
+    from dotnn.inputs.folds import spread
 
     assert spread([2, 4, 6]) == (4, 2)
     assert spread([5]) == (5, 0)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dotnn.columns import DataBlock
 from dotnn.compiler import check_file, compile_file
 from dotnn.data import Dataset, generate
+from dotnn.inputs.columns import DataBlock
 from dotnn.ops.random import use_of
 from dotnn.plugins import Hosting, Options, backend
 from dotnn.read import read_text

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dotnn.build import Builder
-from dotnn.columns import DataBlock, no_fit
 from dotnn.compiler import lower
 from dotnn.graph import Graph
+from dotnn.inputs.columns import DataBlock, no_fit
 from dotnn.plan import params_of
 from dotnn.plugins import Options, backend
 from dotnn.program import Pass

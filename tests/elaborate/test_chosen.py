@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dotnn.patterns import fits
+from dotnn.updates.patterns import fits
 
 NET = """
 net N(x: [b, 3]) -> y: [b] {

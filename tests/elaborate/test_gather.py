@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dotnn.compiler import lower
-from dotnn.gather import Length
 from dotnn.plugins import Options, backend
+from dotnn.updates.gather import Length
 
 NET = """
 net N(x: [b, 3]) -> y: [b] {

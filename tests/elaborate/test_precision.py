@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import onnx
-from dotnn import scaling
 from dotnn.compiler import lower
 from dotnn.graph import Type
 from dotnn.ops.elementwise import narrow
 from dotnn.plugins import Options, backend
 from dotnn.tape import Tape
+from dotnn.updates import scaling
 from dotnn_onnx.lower import lower as onnx_model
 
 NET = """

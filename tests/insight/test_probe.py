@@ -219,6 +219,7 @@ def test_a_picture_is_shaded():
         (("grad(answer, place)",), "I003", "no small change"),
         (("grad(loss, grad)",), "I001", "`grad`"),
         (("foo(scores)",), "B001", "foo"),
+        (("fill(1, [100_000, 100_000])",), "B084", "10,000,000,000"),
         (("scores", "--example", "12"), "C030", "there are 12 rows, the last is 11"),
         (("scores", "--example", "x"), "C030", "that is no number"),
         (("scores", "--example", "4..4"), "C030", "nothing in between"),

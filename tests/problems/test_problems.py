@@ -78,8 +78,11 @@ ROWS = {"B115"}
 
 
 def test_every_problem_of_meaning_has_a_pair() -> None:
-    from dotnn import build, columns, compiler, generate, lineage, overrides, patterns, plan, update, watchable, weigh
+    from dotnn import build, compiler, overrides, plan, update
     from dotnn.elaborate import problems
+    from dotnn.inputs import columns, generate, lineage, weigh
+    from dotnn.measures import watchable
+    from dotnn.updates import patterns
 
     rooms = (build, columns, compiler, generate, lineage, overrides, patterns, plan, problems, update, watchable, weigh)
     codes = {

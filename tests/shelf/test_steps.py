@@ -11,6 +11,7 @@ from dotnn.plugins import Options, backend
 from dotnn.testing.lines import Try, told
 from dotnn.testing.numbers import reference, starter
 from dotnn.testing.trials import STEPS, Beginning, Steps
+from dotnn_grammar.problems import ProblemError
 
 
 def definition(name):
@@ -211,3 +212,33 @@ def test_it_remembers_nothing_before_and_after_its_turn(tmp_path):
     np.testing.assert_allclose(made[4:160], first, rtol=1e-12)
     second = np.repeat(by_hand(losses()[40:], patience=3), 4) * 0.3
     np.testing.assert_allclose(made[160:], second, rtol=1e-12)
+
+
+# ---- settings that make no sense
+
+SENSELESS = {
+    "sgd(lr = exponential(from = 0.1, to = 0))": "by factors nothing comes to 0 or back",
+    "sgd(lr = stairs(from = 0.1, every = 0))": "a stair is at least one step long",
+    "sgd(lr = cyclic(from = 0.1, to = 1, up = 0))": "up and down take one step each",
+    "sgd(lr = inverse_root(peak = 0.1, rise = 0))": "the rise takes one step",
+    "sgd(lr = one_cycle(peak = 0.1, up = 1))": "the way up is a share of all steps",
+    "radam(b2 = 0.5)": "look back at more than 4 gradients",
+}
+
+
+@pytest.mark.parametrize("line", SENSELESS)
+def test_what_is_impossible_is_refused_in_the_authors_words(line, tmp_path):
+    (tmp_path / "d.csv").write_text("x\n1\n", "utf-8")
+    (tmp_path / "line.nn").write_text(SPEC.replace("sgd(lr = LINE)", line), "utf-8")
+    with pytest.raises(ProblemError) as caught:
+        compile_file(tmp_path / "line.nn")
+    (problem,) = caught.value.problems
+    assert SENSELESS[line] in problem.title_text
+    assert problem.span is not None
+    assert problem.span.file.endswith("line.nn")
+
+
+@pytest.mark.parametrize(("line", "sizes"), [("orthogonal", "[4]"), ("orthogonal", "[2, 2, 2]")])
+def test_only_a_matrix_is_orthogonal(line, sizes):
+    with pytest.raises(ProblemError, match="only a matrix can be orthogonal"):
+        Beginning.of(Try(line, sizes)).run(reference(float64=True), True)

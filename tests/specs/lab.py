@@ -55,7 +55,7 @@ def elsewhere(path: Path, compiled: Compiled, outcome: Outcome, on: str) -> dict
 
 def probed(path: Path, compiled: Compiled, outcome: Outcome, asked: str, split: str = "test") -> np.ndarray[Any, Any]:
     """What `nn probe RUN ASKED --on SPLIT --all` shows."""
-    from dotnn.fit import fitted_on
+    from dotnn.inputs.fit import fitted_on
     from dotnn.insight.ask import answers
     from dotnn.insight.paths import Paths
     from dotnn.job import Job, Text

@@ -12,8 +12,8 @@ from sklearn import metrics
 from tests.specs.lab import SPECS
 from torch import nn
 
-from dotnn.columns import DataBlock
 from dotnn.compiler import compile_file
+from dotnn.inputs.columns import DataBlock
 from dotnn.job import Text
 
 Parts = dict[str, dict[str, torch.Tensor]]
@@ -55,7 +55,7 @@ def fit(
     """
     weights = [p for name, p in net.named_parameters() if name.endswith("weight")]
     others = [p for name, p in net.named_parameters() if not name.endswith("weight")]
-    optimizer = kind([{"params": weights, "weight_decay": decay}, {"params": others}], lr=rate)  # type: ignore[call-arg]
+    optimizer = kind([{"params": weights, "weight_decay": decay}, {"params": others}], lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-count // batch))
     shuffle = torch.Generator().manual_seed(1)
     best, kept = float("inf"), None

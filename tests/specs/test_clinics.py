@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from tests.specs.lab import DECLARED, elsewhere, figure, probed, trained
 
+from dotnn.plugins import Options, backend
+from dotnn.training.baseline import baseline
+
 
 @pytest.mark.parametrize("seeds", DECLARED[:2])
 def test_the_net_learned_the_ruler(tmp_path, seeds):
@@ -30,3 +33,10 @@ def test_another_camera_moves_the_line_and_not_the_ranking(tmp_path, seeds):
     assert there["error"] > 0.4
     assert there["calibration"] > 0.4
     assert there["ranking"] == pytest.approx(figure(outcome, "ranking"), abs=0.03)
+    # What one gets without a look: the chance of a yes, always.
+    guess = baseline(compiled.program, compiled.dataset, backend("onnx"), Options(threads=1), "test")
+    assert guess is not None
+    share = compiled.dataset.splits["test"].arrays["malignant"].mean()
+    assert guess.figures["loss"] == pytest.approx(-np.log(0.5), abs=0.01)
+    assert guess.figures["error"] in (pytest.approx(share), pytest.approx(1 - share))
+    assert guess.figures["ranking"] == 0.5

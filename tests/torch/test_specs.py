@@ -1,6 +1,7 @@
 """Every spec of the shelf as a PyTorch file: on fewer rows, for two epochs, it learns what `nn train` learns."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def shortened(path: Path, folder: Path) -> Path:
     """The spec beside the same tables, with 400 rows where they are drawn, and two epochs."""
     text = re.sub(r"generate [\d_]+", "generate 400", path.read_text(encoding="utf-8"))
     text = re.sub(r"(?m)^  epochs \d+$", "  epochs 2", text)
-    (folder / "data").symlink_to(ROOT / "specs/data", target_is_directory=True)
+    shutil.copytree(ROOT / "specs/data", folder / "data")
     short = folder / path.name
     short.write_text(text, encoding="utf-8")
     return short
@@ -44,7 +45,7 @@ def test_the_losses_are_ours(name, tmp_path):
     assert list(told) == list(made.dataset.splits)
     for split, figures in outcome.splits.items():
         for figure, value in figures.items():
-            shown = re.search(rf"{figure} (\S+)( %)?", told[split])
+            shown = re.search(rf"{figure} ([^\s,]+)( %)?", told[split])
             assert shown is not None
             found = float(shown[1]) / (100 if shown[2] else 1)
             assert found == pytest.approx(value, rel=1e-3, abs=6e-4, nan_ok=True), (split, figure)

@@ -97,21 +97,22 @@ def indent(lines: Iterable[str], steps: int = 1) -> list[str]:
     return ["    " * steps + line if line else "" for line in lines]
 
 
-def docstring(text: str) -> list[str]:
+def docstring(text: str, width: int = WIDTH - 8) -> list[str]:
     """A docstring, without the indentation of what it belongs to."""
     text = text.replace("\\", "\\\\").replace('"""', "'''").strip()
     if not text:
         return []
     if text[-1] == '"':
         text += " "
-    lines = fill(text, WIDTH - 8)
+    lines = fill(text, width)
     if len(lines) == 1:
         return [f'"""{lines[0]}"""']
     return [f'"""{lines[0]}', *lines[1:], '"""']
 
 
 def comment(text: str) -> list[str]:
-    return [f"# {line}".rstrip() for line in fill(text, WIDTH - 8)] if text.strip() else []
+    """Text above a thing of the script, which is as wide as the spec's own comments may be."""
+    return [f"# {line}".rstrip() for line in fill(text, WIDTH - 2)] if text.strip() else []
 
 
 def fill(text: str, width: int) -> list[str]:

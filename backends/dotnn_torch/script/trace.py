@@ -11,11 +11,11 @@ from typing import Any, cast
 import numpy as np
 
 from dotnn.build import Builder
-from dotnn.columns import DataBlock, no_fit
 from dotnn.data import Form, SourceTable
 from dotnn.elaborate.evaluate import WATCH
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.values import Bound, Size, Tensor
+from dotnn.inputs.columns import DataBlock, no_fit
 from dotnn.overrides import settled
 from dotnn.plan import choose
 from dotnn.program import Program, RawColumn, Tokens

@@ -11,14 +11,15 @@ from dotnn.elaborate.evaluate import evaluate
 from dotnn.elaborate.library import USER
 from dotnn.elaborate.values import Bound, Known, Tensor
 from dotnn.operation import lookup
-from dotnn.patterns import last_of
 from dotnn.plan import scratch
 from dotnn.program import Patience, Watch
 from dotnn.training.display import is_share
+from dotnn.updates.patterns import last_of
 from dotnn_torch.script.body import Writer
 from dotnn_torch.script.book import Book
+from dotnn_torch.script.helpers import HELPERS
 from dotnn_torch.script.lines import Body
-from dotnn_torch.script.text import ATOM, WIDTH, Code, call, docstring, free, indent, several
+from dotnn_torch.script.text import ATOM, WIDTH, Code, call, comment, docstring, free, indent, several
 from dotnn_torch.script.updates import Settings, is_schedule
 from dotnn_torch.script.words import Argument
 
@@ -32,6 +33,7 @@ class Columns(Writer):
         super().__init__(book, USER, "", False)
         self.now = ""
         self.count = 0
+        self.generated = book.trace.builder.block.generated
 
     def code(self, part: spec.Expression) -> Code:
         if isinstance(part, spec.ColumnOf):
@@ -68,15 +70,23 @@ class Columns(Writer):
 
 
 def write_data(book: Book) -> list[str]:
-    """`read(split)`: the columns of a split."""
+    """`read(split)`: the columns of a split, and before it what it needs."""
     columns = Columns(book)
     wanted = book.trace.columns
     lines = [columns.line(c) for c in book.trace.data.columns if c.name in wanted]
+    stored = {raw.name for raw in book.trace.program.inputs}
+    if stored == set(wanted) and all(line in (f'{free(n)} = rows["{n}"]' for n in wanted) for line in lines):
+        told = "drawn as the spec says" if columns.generated else "as the spec makes them of the table's"
+        loaded = [line.removeprefix("    ") for line in HELPERS["load"][2:]]
+        read = ["def read(split):", *indent([*docstring(f"The columns of a split, {told}."), *loaded])]
+        return [*comment(book.trace.data.doc), *read]
     fitted = "fitted" in book.helpers
     first = ['rows, train = load(split), load("train")'] if fitted else ["rows = load(split)"]
     pairs = ", ".join(f'"{name}": {free(name)}' for name in wanted)
     doc = docstring("The columns of a split, as the spec makes them of the table's.")
-    return ["def read(split):", *indent([*doc, *first, *lines, f"return {{{pairs}}}"])]
+    read = ["def read(split):", *indent([*doc, *first, *lines, f"return {{{pairs}}}"])]
+    helpers = [*HELPERS["load"], "", ""] + ([*HELPERS["fitted"], "", ""] if fitted else [])
+    return [*helpers, *comment(book.trace.data.doc), *read]
 
 
 # ---- what is measured
@@ -199,7 +209,7 @@ def write_loop(book: Book, net: Known | None, optimizer: str) -> list[str]:
     epoch_used = plan.steps is not None or any("epoch" in v for _, v in moving)
     steps_used = any(re.search(r"\bsteps\b", v) for _, v in moving)
     first = trace.columns[0]
-    head = [f"rows = {{split: read(split) for split in {several([chr(34) + s + chr(34) for s in splits])}}}",
+    head = [_rows_of(splits),
             f"net = {made}",
             f"optimizer = {optimizer}({', '.join(['net.parameters()', *fixed])})"]  # fmt: skip
     idle = _idle(book)
@@ -214,12 +224,12 @@ def write_loop(book: Book, net: Known | None, optimizer: str) -> list[str]:
     counting.append("step = 0")
     keep = _keep(book)
     patience = next((s for s in plan.stop if isinstance(s, Patience)), None)
-    start = [*(["best, kept = (math.inf, math.inf), None"] if keep else []),
+    by_loss = bool(keep) and keep[0].figure == "loss"
+    start = [*([f"best, kept = {'math.inf' if by_loss else '(math.inf, math.inf)'}, None"] if keep else []),
              *(["lowest, since = math.inf, 0"] if patience else [])]  # fmt: skip
     lines = [*head, *counting, *start, "history = []", f"for number in range(1, {epochs} + 1):"]
-    lines[-1] = lines[-1].replace("EPOCHS + 1", "EPOCHS + 1")
-    measured = several([f'"{f.name}"' for f in trace.program.figures if f.role in ("loss", "error")])
-    inner = ["net.train()", f"sums = dict.fromkeys({measured}, 0.0)"]
+    measured = ", ".join(f'"{f.name}": 0.0' for f in trace.program.figures if f.role in ("loss", "error"))
+    inner = ["net.train()", f"sums = {{{measured}}}"]
     inner.append("for places in random.shuffle(number - 1, count).split(BATCH):")
     batch = []
     if plan.steps is not None:
@@ -250,7 +260,8 @@ def write_loop(book: Book, net: Known | None, optimizer: str) -> list[str]:
     inner += _report(book, watching)
     if keep:
         watch, sign = keep
-        inner += [f'score = ({sign}{_figure(watch)}, {free(watch.split)}["loss"])', "if score < best:",
+        loss = f'{free(watch.split)}["loss"]'
+        inner += [f"score = {loss}" if by_loss else f"score = ({sign}{_figure(watch)}, {loss})", "if score < best:",
                   "    best, kept = score, (number, copy.deepcopy(net.state_dict()))",
                   '    report += "  best so far"']  # fmt: skip
     inner.append("print(report)")
@@ -283,6 +294,13 @@ def _net_sizes(book: Book, net: Known) -> str:
     made = book.klass(net)
     frame = book.trace.frames[id(net.definition)][net.name]
     return ", ".join([*(str(frame.dims[d]) for d in made.dims), *(str(s[net.name]) for s in made.extra.values())])
+
+
+def _rows_of(splits: Sequence[str]) -> str:
+    quoted = [f'"{split}"' for split in splits]
+    if len(splits) == 1:
+        return f'rows = {{"{splits[0]}": read("{splits[0]}")}}'
+    return f"rows = {{split: read(split) for split in {several(quoted)}}}"
 
 
 def _splits(book: Book) -> list[str]:

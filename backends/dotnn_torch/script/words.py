@@ -138,9 +138,11 @@ def _extreme(name: str, given: Sequence[Argument], settings: Settings) -> Code:
     if a.number and b.number:
         return call(name, a.code.text, b.code.text)
     left, right = pair(a, b)
+    # Not torch.maximum, which shares the gradient of a tie between both. Of clamp a tie has the whole, of relu nothing.
     if not a.tensors:
-        left = Code(f"torch.tensor({left.text})")
-    # Not torch.maximum, which shares the gradient of a tie between both.
+        return Code(f"{right.at(ATOM)}.clamp({'min' if name == 'max' else 'max'}={left.text})")
+    if name == "max" and right.text == "0" and b.number:
+        return call("torch.relu", left.text)
     sign = "<=" if name == "max" else ">="
     if not all(re.fullmatch(r"-?[\w.]+", side.text) for side in (left, right)):
         return call("greater" if name == "max" else "smaller", left.text, right.text)
@@ -197,6 +199,8 @@ def _fill(name: str, given: Sequence[Argument], settings: Settings) -> Code:
     if not number.number:
         return Code(f"{number.real.at(ATOM)}.expand({shape.code.text})")
     text = number.code.text
+    if text in ("0", "1"):
+        return call("torch.zeros" if text == "0" else "torch.ones", shape.code.text, "device=DEVICE")
     if re.fullmatch(r"-?\d+", text):
         text += ".0"
     return call("torch.full", shape.code.text, text, "device=DEVICE")

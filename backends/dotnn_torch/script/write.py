@@ -19,7 +19,7 @@ from dotnn_grammar.source import Source
 from dotnn_torch.problems import NotInThisVersion
 from dotnn_torch.script.book import Book
 from dotnn_torch.script.helpers import HELPERS, SQUARES
-from dotnn_torch.script.text import comment, docstring, fitted
+from dotnn_torch.script.text import WIDTH, comment, docstring, fitted
 from dotnn_torch.script.trace import Trace, trace
 from dotnn_torch.script.training import write_data, write_figures, write_loop
 from dotnn_torch.script.updates import write_optimizer
@@ -87,10 +87,9 @@ def _text(found: Trace) -> str:
     updates, book.sections = book.sections, []
     loop = write_loop(book, net, optimizer)
     schedules = book.sections
-    helpers = [lines for name, lines in HELPERS.items() if name in book.helpers]
+    helpers = [lines for name, lines in HELPERS.items() if name in book.helpers - {"fitted"}]
     blocks = [
-        HELPERS["load"],
-        [*comment(found.data.doc), *data],
+        data,
         *nets,
         *measures,
         figures,
@@ -117,7 +116,7 @@ EVALUATE = [
 def _head(spec: Spec, program: Program, book: Book, text: str) -> str:
     plan = program.plan
     title = f"{program.name}, from {program.spec}, in PyTorch. Run it with: python {module_name(program)}.py"
-    doc = docstring(f"{spec.doc}\n\n{title}" if spec.doc else title)
+    doc = docstring(f"{title}\n\n{spec.doc}" if spec.doc else title, WIDTH)
     first = [name for name in ("copy", "math") if f"{name}." in text]
     imports = [f"import {name}" for name in first]
     imports += ["from pathlib import Path", "", "import numpy as np", "import torch"]

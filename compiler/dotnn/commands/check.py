@@ -124,13 +124,15 @@ def facts(file: str, found: SpecSlopes) -> dict[str, Any]:
 def table(event: Mapping[str, Any]) -> list[str]:
     """The same for people."""
     from dotnn.commands.runs import columns
+    from dotnn.training.rules import many
 
     lines = [["  weight", "compared", "worst at", "gradient", "difference", "apart"]]
     for weight in event["weights"]:
         place = "along a line" if weight["at"] is None else str(weight["at"])
         cells = [f"  {weight['name']}", str(weight["compared"]), place]
         lines.append([*cells, f"{weight['gradient']:.6g}", f"{weight['difference']:.6g}", f"{weight['off']:.1e}"])
-    head = f"  The gradient of {event['name']} beside finite differences, on {event['rows']} rows, in double precision:"
+    rows = many(event["rows"], "row")
+    head = f"  The gradient of {event['name']} beside finite differences, on {rows}, in double precision:"
     bends = sum(weight["bends"] for weight in event["weights"])
     end = [f"  {bends} of them stood at a bend, where there is no derivative."] if bends else []
     if event["ok"]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from dotnn.survey import ColumnSurvey, Survey
+    from dotnn.inputs.survey import ColumnSurvey, Survey
 
 WIDTH = 30
 """Signs of the longest bar."""
@@ -39,7 +39,7 @@ def data(
     from dataclasses import asdict
 
     from dotnn.commands import desk
-    from dotnn.survey import survey
+    from dotnn.inputs.survey import survey
     from dotnn.training.display import colored
 
     path, name = desk.target(spec)

@@ -70,6 +70,14 @@ class NoHost(Problem):
     language: str
 
 
+class NoSuchExample(Problem):
+    code = "C030"
+    title = "`--example {text}`: {why}"
+    help = "examples are counted from 0: --example 3, or --example 0..8 for the first eight"
+    text: str
+    why: str
+
+
 class SpecGone(Problem):
     code = "C020"
     title = "the spec of `{run}` is no longer at `{spec}`, and its tables are looked for beside it"

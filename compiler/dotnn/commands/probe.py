@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dotnn_grammar.problems import Problem
-
 if TYPE_CHECKING:
     from dotnn.insight.ask import Answer
     from dotnn.insight.paths import Paths
@@ -19,14 +17,6 @@ if TYPE_CHECKING:
 class Format(StrEnum):
     text = "text"
     json = "json"
-
-
-class NoSuchExample(Problem):
-    code = "C030"
-    title = "`--example {text}`: {why}"
-    help = "examples are counted from 0: --example 3, or --example 0..8 for the first eight"
-    text: str
-    why: str
 
 
 def probe(
@@ -110,13 +100,15 @@ def overview(paths: Paths) -> Iterator[str]:
 
 def chosen(text: str, count: int) -> Sequence[int]:
     """`3`, or `0..8` without 8. Raises ``ProblemError``."""
+    from dotnn.commands import desk
+
     first, dots, last = text.partition("..")
     if not first.strip().isdigit() or (dots and not last.strip().isdigit()):
-        raise NoSuchExample(text=text, why="that is no number").error()
+        raise desk.NoSuchExample(text=text, why="that is no number").error()
     places = range(int(first), int(last) if dots else int(first) + 1)
     if not places or places[-1] >= count:
         why = f"there are {count:,} rows, the last is {count - 1}" if places else "there is nothing in between"
-        raise NoSuchExample(text=text, why=why).error()
+        raise desk.NoSuchExample(text=text, why=why).error()
     return places
 
 

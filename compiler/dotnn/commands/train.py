@@ -166,7 +166,7 @@ def train(
 
 def folds_to_train(path: Path, block: str, fold: int | None) -> list[int | None]:
     """The folds that are examined, one after the other; [None] where the rows are in none."""
-    from dotnn.folds import folds_of
+    from dotnn.inputs.folds import folds_of
     from dotnn.job import Text
     from dotnn.read.stored import stored_program
 
@@ -183,7 +183,7 @@ def tell_folds(block: str, done: Sequence[tuple[Program, Outcome]], as_json: boo
     import json
 
     from dotnn.commands import desk
-    from dotnn.folds import spread
+    from dotnn.inputs.folds import spread
     from dotnn.training.display import is_share, shown
 
     if len(done) < 2:

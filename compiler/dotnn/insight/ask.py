@@ -11,8 +11,8 @@ import numpy as np
 from dotnn.data import Rows
 from dotnn.graph import Graph
 from dotnn.insight.paths import Asked
+from dotnn.measures.rows import wide
 from dotnn.plugins import Arrays, Backend, Options
-from dotnn.rows import wide
 from dotnn.simplify import only, simplify
 
 AT_ONCE = 1024

@@ -21,9 +21,9 @@ from dotnn.elaborate.arithmetic import real
 from dotnn.elaborate.evaluate import evaluate
 from dotnn.elaborate.library import USER
 from dotnn.elaborate.values import Tensor, kind
+from dotnn.measures.rows import row_axis
 from dotnn.operation import lookup
 from dotnn.read import read_text
-from dotnn.rows import row_axis
 from dotnn.spec import Expression
 from dotnn.tape import Value
 from dotnn_grammar.problems import Problem, ProblemError, perhaps

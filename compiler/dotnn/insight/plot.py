@@ -45,7 +45,7 @@ def draw(path: Path, answers: Sequence[Answer], examples: Sequence[int], by: Ans
     except ImportError:
         raise NoPlots().error() from None
     figure = Figure(figsize=(6.5 * len(answers), 6), layout="constrained")
-    for answer, axes in zip(answers, figure.subplots(1, len(answers), squeeze=False)[0], strict=True):
+    for answer, axes in zip(answers, np.atleast_1d(figure.subplots(1, len(answers))), strict=True):
         axes.set_title(printable(answer.text))
         numbers = answer.numbers.astype(np.float64) if answer.numbers.dtype != np.bool_ else answer.numbers * 1.0
         _one(axes, answer, numbers, examples, by)

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dotnn.build import Builder
-from dotnn.columns import DataBlock, Fit
 from dotnn.data import Rows, read_rows
-from dotnn.fit import fitted_on
-from dotnn.folds import folded
+from dotnn.inputs.columns import DataBlock, Fit
+from dotnn.inputs.fit import fitted_on
+from dotnn.inputs.folds import folded
+from dotnn.inputs.roles import raw_columns
 from dotnn.insight.ask import graph_of
 from dotnn.insight.paths import Asked, Paths
 from dotnn.overrides import settled
 from dotnn.plan import choose
 from dotnn.plugins import Arrays
 from dotnn.program import Program
-from dotnn.roles import raw_columns
 from dotnn.spec import Spec
 from dotnn.training.elsewhere import block_in, spec_of
 from dotnn.training.evaluate import NothingToMeasure, chosen, dataset_of

@@ -1,8 +1,8 @@
 """What everything that comes in must pass, ours and a plugin's.
 
-`check_op`, `check_backend`, `check_source`, `check_tokenizer` and `check_definition` give a ``Report`` that can be read; a test calls its
-``require()``. `keep` writes what a definition's peers say, for those who have them not. Below them lies the battery of
-single cases.
+`check_op`, `check_backend`, `check_source`, `check_tokenizer` and `check_definition` give a ``Report`` that can be
+read; a test calls its ``require()``. `keep` writes what a definition's peers say, for those who have them not. Below
+them lies the battery of single cases.
 """
 
 from dotnn.testing.battery import (

@@ -47,7 +47,7 @@ from dotnn.testing.extremes import (
     large_cases,
 )
 from dotnn.testing.lines import told
-from dotnn.testing.numbers import Sample, Start, compare_case, compare_program, reference, starter
+from dotnn.testing.numbers import Sample, Start, compare_case, compare_program, exact, reference, starter
 from dotnn.testing.report import Check, FailedError, Report, check_each
 from dotnn.testing.shelf import compare_tries
 from dotnn.testing.specs import sample_file, sample_of, spec_around
@@ -83,8 +83,7 @@ def check_op(name: str, each: int = 12, seed: int = 0) -> Report:
         advice = "give NewOperation a Recipe: a function that draws inputs and calls the operation"
         return Report(f"operation {name}", (Check("there is a recipe", 0, advice=advice),))
     cases = list(cases_of(name, seed, each))
-    run = reference(float64=True)
-    evaluate: Evaluate = lambda graph, feeds: run(graph).run(feeds)  # noqa: E731
+    evaluate = exact
     smooth = [case for case in cases if differentiable(case)]
     checks = [
         _each_case(

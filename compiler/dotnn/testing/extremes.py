@@ -25,7 +25,7 @@ FAR = 1e4
 FAR_STEP = 1e-3
 """Of finite differences out there, where numbers are 10^-12 apart."""
 WIDE = 32
-"""The size of every dim of a large input: a million numbers in four dims, and enough for every kernel to share them out."""
+"""The size of every dim of a large input: a million numbers in four dims, enough for kernels to share them out."""
 THREADS = (1, 2, 4)
 
 

@@ -26,7 +26,7 @@ from dotnn.program import Program
 from dotnn.recipes import RECIPES
 from dotnn.simplify import simplify
 from dotnn.testing.battery import NOISE, RTOL, STEP, WrongGradientError, cases_of, check_gradient
-from dotnn.testing.numbers import reference
+from dotnn.testing.numbers import exact, reference
 from dotnn_grammar.problems import Problem
 
 Array = np.ndarray[Any, Any]
@@ -164,10 +164,10 @@ def slopes_of(program: Program, rows: Arrays, seed: int | None = None) -> SpecSl
     graph = program.graphs["train"]
     start = program.plan.seed if seed is None else seed
     chance = np.random.default_rng((start, 1))
-    state = reference(float64=True)(simplify(program.graphs["init"])).run({"seed": np.array(start)})
+    state = exact(simplify(program.graphs["init"]), {"seed": np.array(start)})
     given: Arrays = {"step": np.array(0), **state, **rows}
     feeds = {fed.name: _fed(fed, given[fed.name], chance) for fed in graph.inputs}
-    here = reference(float64=True)(graph).run(feeds)
+    here = exact(graph, feeds)
     loss, count = float(here["loss"]), max((len(array) for array in rows.values()), default=0)
     if not np.isfinite(loss):
         raise NoSlope(train=program.name, rows=count, loss=str(loss)).error()
@@ -187,7 +187,7 @@ def _fed(fed: Input, array: Array, chance: np.random.Generator) -> Array:
     return wide * (1 + 0.1 * chance.uniform(-1, 1, array.shape)) + 0.01 * chance.uniform(-1, 1, array.shape)
 
 
-def _held(graph: Graph, feeds: Arrays) -> tuple[Graph, dict[str, Array]]:
+def _held(graph: Graph, feeds: Arrays) -> tuple[Graph, Arrays]:
     """The loss alone, with the results of `stop` as inputs; and what these are."""
     stopped = {node.name: node.type for node in graph.nodes if node.op == "stop"}
     needed = {graph.output("loss").value}
@@ -207,7 +207,7 @@ def _held(graph: Graph, feeds: Arrays) -> tuple[Graph, dict[str, Array]]:
     if not names:
         return loss, {}
     asked = graph.model_copy(update={"outputs": tuple(Output(name=n, value=n, role="output") for n in names)})
-    return loss, reference(float64=True)(asked).run(feeds)
+    return loss, exact(asked, feeds)
 
 
 class _Measure:
@@ -255,13 +255,12 @@ def _weight(name: str, gradient: Array, measure: _Measure, chance: np.random.Gen
 
 def wrong_operations(graph: Graph) -> Iterator[str]:
     """Operations of a graph whose gradient rule is not the derivative, each seen by itself."""
-    run = reference(float64=True)
     for op in dict.fromkeys(node.op for node in graph.nodes):
         if lookup(op).gradient is None or not RECIPES.get(op):
             continue
         try:
             for case in cases_of(op, each=6):
-                check_gradient(case, lambda graph, feeds: run(graph).run(feeds))
+                check_gradient(case, exact)
         except WrongGradientError:
             yield op
 

@@ -71,7 +71,7 @@ def baseline(program: Program, dataset: Dataset, backend: Backend, options: Opti
         found["loss"] = knows if scores else math.nan
         text = label.classes[commonest] if label.classes is not None else str(commonest)
         return Baseline(f"always answering {text}", found)
-    if label.dtype == "f32" and type.dims[1:] in ((), (1,)):
+    if (label.dtype == "f32" or classes == 2) and type.dims[1:] in ((), (1,)):
         shape = type.dims[1:]
         few = Rows(min(train.count, SEARCH), {name: array[:SEARCH] for name, array in train.arrays.items()})
         best = _lowest(lambda c: number_of(figures(few, np.full(shape, c, np.float32)).get("loss")))

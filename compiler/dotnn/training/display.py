@@ -88,7 +88,7 @@ def introduction(start: Start) -> list[str]:
         f"{program.name} learns from the data `{program.data}`: {', '.join(rows)}.",
         f"It has {many(program.parameters, 'number')} to adjust, {size}, {length}.",
         f"It goes on after step {start.at:,}, as if it had never stopped." if start.at else how,
-        *(f"`{f.name}` looks at all rows at once: on `train` it is measured at the end alone." for f in gathering(program)),
+        *(f"`{f.name}` looks at all rows at once: `train` has it at the end alone." for f in gathering(program)),
     ]
 
 

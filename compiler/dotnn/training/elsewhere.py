@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dotnn.build import Builder
-from dotnn.columns import DataBlock
 from dotnn.data import Dataset, Rows
-from dotnn.fit import fitted_on
+from dotnn.inputs.columns import DataBlock
+from dotnn.inputs.fit import fitted_on
+from dotnn.inputs.roles import labelled, raw_columns, weights_in
 from dotnn.overrides import settled
 from dotnn.plan import choose
 from dotnn.program import Program
 from dotnn.read import read_text
-from dotnn.roles import labelled, raw_columns, weights_in
 from dotnn.simplify import simplify
 from dotnn.spec import Data, Spec
 from dotnn.training.problems import no_run

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from dotnn.columns import DataBlock
 from dotnn.data import Dataset, Rows, read_rows
-from dotnn.folds import folded
+from dotnn.inputs.columns import DataBlock
+from dotnn.inputs.folds import folded
 from dotnn.overrides import settled
 from dotnn.plugins import Arrays, Backend, Options
 from dotnn.program import Program

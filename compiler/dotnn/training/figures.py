@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from dotnn.columns import BATCH
 from dotnn.feeds import NUMPY
 from dotnn.graph import Graph, Type, measure
+from dotnn.inputs.columns import BATCH
 from dotnn.plugins import Arrays, Executor, Options, backend
 from dotnn.program import Figure, Program
 from dotnn.simplify import only

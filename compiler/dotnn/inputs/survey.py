@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dotnn.columns import Columns, DataBlock, Fit, no_fit
 from dotnn.data import Dataset, Rows
 from dotnn.data.tokens import decoded
 from dotnn.elaborate.library import Library
 from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.values import Tensor
-from dotnn.fit import fitted_on
+from dotnn.inputs.columns import Columns, DataBlock, Fit, no_fit
+from dotnn.inputs.fit import fitted_on
 from dotnn.job import Text
 from dotnn.plan import choose, params_of
 from dotnn.plugins import Arrays, Options, backend

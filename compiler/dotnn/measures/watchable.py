@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from dotnn.measures.totals import InParts
 from dotnn.spec import Binary, Expression, Member, Name, Part, Train
-from dotnn.totals import InParts
 from dotnn_grammar.problems import Problem
 
 

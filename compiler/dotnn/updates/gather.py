@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dotnn.columns import BATCH
 from dotnn.elaborate.values import Size, Tensor, plain
 from dotnn.graph import Type
+from dotnn.inputs.columns import BATCH
 from dotnn.tape import Tape, Value
 
 PLACES = "places"

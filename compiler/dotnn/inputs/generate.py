@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dotnn.columns import BATCH, SIZES, Columns, DataBlock, no_fit
 from dotnn.data import Dataset
 from dotnn.data.generate import SAMPLE, Drawer, Drawn, drawn_rows, stratum
 from dotnn.data.load import CannotStratify
@@ -37,7 +36,8 @@ from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import NotThatKind, TooManyNumbers
 from dotnn.elaborate.values import Bound, Label, Shape, Tensor, kind
 from dotnn.graph import Type
-from dotnn.lineage import names_in, wording_of
+from dotnn.inputs.columns import BATCH, SIZES, Columns, DataBlock, no_fit
+from dotnn.inputs.lineage import names_in, wording_of
 from dotnn.program import RawColumn
 from dotnn.simplify import only
 from dotnn.spec import Assign, Column, Expression, Index, Name, SourceLine, Target, TypeText

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dotnn.columns import BATCH, Columns
 from dotnn.elaborate.arithmetic import elementwise, real, tensor
 from dotnn.elaborate.values import Native, Tensor
 from dotnn.graph import names_in
+from dotnn.inputs.columns import BATCH, Columns
 from dotnn.operation import MisfitError, shape_text
 from dotnn.simplify import only
 from dotnn.tape import Tape, Value

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dotnn.columns import Fit, Statistics
 from dotnn.data import Dataset
 from dotnn.graph import Graph
+from dotnn.inputs.columns import Fit, Statistics
 from dotnn.plugins import Options, backend
 
 ROWS = 4096

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from dotnn.graph import Graph
+from dotnn.inputs.weigh import read_by
 from dotnn.program import RawColumn
-from dotnn.weigh import read_by
 from dotnn_grammar.source import Span
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import Misfit, NotThatKind, NotYet, OutOfPlace, UsesItself
 from dotnn.elaborate.values import Native, Tensor, kind
 from dotnn.graph import Dtype, Graph, Type, multiply, names_in
-from dotnn.lineage import Lineage, lineage_of, wording_of
+from dotnn.inputs.lineage import Lineage, lineage_of, wording_of
 from dotnn.operation import shape_text
 from dotnn.program import RawColumn, Setting, Tokens
 from dotnn.read.data import FORMS, GENERATE
@@ -142,7 +142,7 @@ class DataBlock:
 
     @cached_property
     def generator(self) -> Any:
-        from dotnn.generate import Generator
+        from dotnn.inputs.generate import Generator
 
         return Generator(self)
 
@@ -261,7 +261,7 @@ class Columns:
     @property
     def balanced(self) -> Native:
         """`balanced(label)`: a weight for each row."""
-        from dotnn.weigh import balance
+        from dotnn.inputs.weigh import balance
 
         return balance(self)
 
@@ -300,7 +300,7 @@ class Columns:
         if not self.block.generated:
             way = "an equation makes columns of generated rows (`source generate N`); of a table, compute in the net"
             self.machine.fail(NotYet, column, USER, what="a column of a table made by an equation", way=way)
-        from dotnn.generate import equation
+        from dotnn.inputs.generate import equation
 
         return equation(frame, column, self)
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from dotnn.columns import BATCH
 from dotnn.graph import Dim, Node, Type, multiply, names_in
+from dotnn.inputs.columns import BATCH
 from dotnn.operation import lookup
 from dotnn.ops import elementwise
 from dotnn.tape import Tape

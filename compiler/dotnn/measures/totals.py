@@ -16,10 +16,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from dotnn.columns import BATCH
 from dotnn.graph import FLOATS, Dim, Dtype, Node, Role, multiply, names_in
+from dotnn.inputs.columns import BATCH
+from dotnn.measures.rows import depending, own_rows, wide
 from dotnn.program import Fold
-from dotnn.rows import depending, own_rows, wide
 from dotnn.tape import Tape, Value
 
 ARITHMETIC = ("add", "sub", "mul", "div", "pow", "neg", "abs", "sqrt", "select", "maximum", "minimum", "literal")
