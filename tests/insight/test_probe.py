@@ -165,6 +165,18 @@ def test_rows_of_another_block(nn, trained):
     np.testing.assert_allclose(found["scores"], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_other_rows_than_those_that_it_learned_from_are_told(nn, trained):
+    table = trained.folder / "points.csv"
+    text = table.read_text()
+    table.write_text(text + "0,0,left\n")
+    try:
+        code, _, err = nn("probe", trained.run, "scores")
+    finally:
+        table.write_text(text)
+    assert code == 0
+    assert err.startswith("note: the tables have changed")
+
+
 # ---- for people
 
 

@@ -52,6 +52,8 @@ class Trace:
     """By the identity of a definition and the path: the settings that it had there."""
     columns: tuple[str, ...] = ()
     """Those of the data block that are read."""
+    weights: tuple[str, ...] = ()
+    """The paths of all, those too that are held."""
     results: tuple[str, ...] = ()
     """What the net's results are called."""
     builder: Any = None
@@ -138,6 +140,7 @@ def trace(program: Program, source: str) -> Trace:
         init = builder.init()
         slots(init.machine, train, init.machine.weights)
         evaluation = builder.evaluation()
+    found.weights = tuple(init.machine.weights)
     made = {*init.columns.made, *evaluation.columns.made}
     found.columns = tuple(name for name in block.columns if name in made)
     found.results = tuple(evaluation.outputs)

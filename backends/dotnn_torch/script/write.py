@@ -19,14 +19,15 @@ from dotnn_grammar.source import Source
 from dotnn_torch.problems import NotInThisVersion
 from dotnn_torch.script.book import Book
 from dotnn_torch.script.helpers import HELPERS, SQUARES
+from dotnn_torch.script.loop import write_loop
 from dotnn_torch.script.text import WIDTH, comment, docstring, fitted
 from dotnn_torch.script.trace import Trace, trace
-from dotnn_torch.script.training import write_data, write_figures, write_loop
+from dotnn_torch.script.training import write_data, write_figures
 from dotnn_torch.script.updates import write_optimizer
 
 _TRAIN_WORDS = (
     "span name data assigns loss error metrics answer optimizer batch epochs steps seed stop keep clip decays doc "
-    "called"
+    "called freezes rates accumulate"
 )
 TRAIN_WORDS = frozenset(_TRAIN_WORDS.split())
 """The lines of a train block that become text here."""
@@ -129,6 +130,7 @@ def _head(spec: Spec, program: Program, book: Book, text: str) -> str:
         value = program.params[name]
         lines += [*comment(docs.get(name, "")), f"{constant} = {_literal(value)}"]
     lines += [f"BATCH = {plan.batch}"]
+    lines += [f"ACCUMULATE = {plan.accumulate}"] if plan.accumulate > 1 else []
     lines += [f"EPOCHS = {plan.epochs}" if plan.steps is None else f"STEPS = {plan.steps}"]
     lines += [f"SEED = {plan.seed}", 'DEVICE = "cuda" if torch.cuda.is_available() else "cpu"']
     lines += ["", "here = Path(__file__).parent", "random = Random(SEED, DEVICE)"]

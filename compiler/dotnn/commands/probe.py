@@ -61,7 +61,7 @@ def probe(
         refuse_kind(save)
     place = spec or Path(read_started(run).spec)
     try:
-        asked_of = trained(run, on, place.parent)
+        asked_of = trained(run, on, place.parent, desk.say)
     except ProblemError:
         if spec is None and not place.exists():
             raise desk.SpecGone(run=str(run), spec=str(place)).error() from None

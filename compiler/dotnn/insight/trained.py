@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from dotnn.spec import Spec
 from dotnn.training.elsewhere import block_in, spec_of
 from dotnn.training.evaluate import NothingToMeasure, chosen, dataset_of
 from dotnn.training.run import read_program, read_weights
+from dotnn.training.started import read_started
 from dotnn_grammar.problems import ProblemError
 
 
@@ -54,10 +55,15 @@ class Trained:
         return f"{self.block.data.name}.{name}", chosen(dataset, name, self.others)[name]
 
 
-def trained(run: Path, on: str | None, folder: Path) -> Trained:
-    """The run in that folder. ``folder``: where its spec's tables lie. Raises ``ProblemError``."""
-    program, state = read_program(run), read_weights(run)
+def trained(run: Path, on: str | None, folder: Path, say: Callable[[str], None]) -> Trained:
+    """The run in that folder. ``folder``: where its spec's tables lie; ``say``: hears what else there is to know.
+
+    Raises ``ProblemError``.
+    """
+    program, state = read_program(run), read_weights(run, say)
     learned, _ = dataset_of(run, program, folder)
+    if learned.fingerprint != read_started(run).facts.data:
+        say("note: the tables have changed since this run learned from them; its parts may hold other rows")
     text, source = spec_of(run)
     try:
         spec = folded(settled(text, program.settings).spec, program.name, program.fold)
