@@ -41,8 +41,8 @@ while steps_left:
         picked = places[first : first + batch]
         made = run(train, {{**state, **{{name: data[name][picked] for name in columns}}}})
         state |= {{name: made[after] for name, after in graphs["train"]["state"]}}
-        losses.append(made["loss"])
-    epoch, steps_left = epoch + 1, steps_left - len(losses)
+        losses, steps_left = losses + [made["loss"]] * len(picked), steps_left - 1
+    epoch += 1
     print(f"epoch {{epoch}}: loss {{np.mean(losses):.4f}}")
 np.savez(here / "weights.npz", **state)
 '''

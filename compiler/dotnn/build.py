@@ -254,6 +254,9 @@ class Builder:
         if not _reaches_a_weight(graph, lambda op: lookup(op).gradient is not None):
             way = "comparisons, `argmax`, `floor` and `stop` pass no gradient: let the loss measure how far off it is"
             raise DoesNotLearn(span=span, why="no small change of a weight changes the loss", way=way).error()
+        if not any(BATCH in fed.type.dims for fed in only(graph, {o.name: o.value for o in graph.outputs}).inputs):
+            way = "let it read a column: an input of the net, or the answer that its result is compared with"
+            raise DoesNotLearn(span=span, why="the loss reads nothing of the data", way=way).error()
 
     @_in_reach
     def evaluation(self) -> Phase:

@@ -15,6 +15,8 @@ from dotnn.graph import Graph
 from dotnn.inputs.columns import no_fit
 from dotnn.inputs.fit import fitted_on
 from dotnn.inputs.roles import labelled, weights_in
+from dotnn.inputs.columns import DataBlock
+from dotnn.inputs.survey import sampled
 from dotnn.job import Checked, Compiled, Job, Text
 from dotnn.plan import answer_plan, block_name, choose, plan_of, steps_of
 from dotnn.precision import rounded
@@ -146,6 +148,10 @@ def check_file(path: Path, settings: Mapping[str, str] = {}, train: str | None =
             count = parameters(lower(job.builder(no_fit), job.train, steps=1, epoch=1)["train"])
             lines.append(f"{job.name} learns {count:,} numbers from {job.train.data}")
             notes |= dict.fromkeys((*job.notes(), *seen))
+        if train is None:
+            learned = {block.data for block in job.spec.trains}
+            for data in (block for block in job.spec.data if block.name not in learned):
+                sampled(job.spec, DataBlock(data, text.folder, job.spec, job.params), job.params)
     return Checked(tuple(lines), tuple(notes))
 
 

@@ -90,6 +90,15 @@ class NotACondition(Problem):
     help = "write `stop when val.error has not fallen for 5 epochs`, or `stop when val.error < 1%`"
 
 
+class NoBest(Problem):
+    code = "B117"
+    title = "which value of the metric `{name}` is the best one?"
+    label = "the lowest or the highest"
+    help = "of an error it would be the lowest; here say which: keep highest {split}.{name}, or keep lowest {split}.{name}"
+    split: str
+    name: str
+
+
 class SameName(Problem):
     code = "B068"
     title = "two `train` blocks are called `{name}`"
@@ -215,7 +224,8 @@ def _count(frame: Frame, expression: Expression, what: str) -> int:
 
 def _stop(frame: Frame, stop: Stop, splits: Sequence[str], figures: Sequence[Figure]) -> Patience | Reached:
     if stop.patience is not None:
-        return Patience(watch=_watch(stop.watch, splits, figures), epochs=stop.patience)
+        watch = _watch(stop.watch, splits, figures)
+        return Patience(watch=watch.model_copy(update={"highest": stop.risen}), epochs=stop.patience)
     match stop.watch:
         case Binary(operator="<" | "<=" | ">" | ">=" as operator, left=left, right=right):
             bound = evaluate(frame, right)
@@ -233,7 +243,12 @@ def _watch(expression: Expression, splits: Sequence[str], figures: Sequence[Figu
 
 
 def _keep(keep: Keep, splits: Sequence[str], figures: Sequence[Figure]) -> Watch:
-    return _known_watch(keep, keep.split, keep.figure, splits, figures)
+    watch = _known_watch(keep, keep.split, keep.figure, splits, figures)
+    if keep.which != "best":
+        return watch.model_copy(update={"highest": keep.which == "highest"})
+    if any(figure.name == keep.figure and figure.role == "metric" for figure in figures):
+        raise NoBest(span=keep.span, split=keep.split, name=keep.figure).error()
+    return watch
 
 
 def _known_watch(part: Part, split: str, figure: str, splits: Sequence[str], figures: Sequence[Figure]) -> Watch:

@@ -273,14 +273,17 @@ class Stop(Part):
 
     watch: Expression
     patience: int | None = None
+    risen: bool = False
+    """`has not risen`: what it waits for is a higher value."""
     unit: Literal["epochs"] = "epochs"
 
 
 class Keep(Part):
-    """`keep best val.error`."""
+    """`keep best val.error`, `keep highest val.found`, `keep lowest val.miss`."""
 
     split: str
     figure: str
+    which: Literal["best", "highest", "lowest"] = "best"
 
 
 class Start(Part):

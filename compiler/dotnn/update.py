@@ -153,6 +153,10 @@ def _decayed(frame: Frame, train: Train, weights: dict[str, Value], gradients: d
         rate = evaluate(frame, decay.rate)
         if isinstance(rate, bool) or not isinstance(rate, int | float):
             frame.machine.fail(NotThatKind, decay.rate, USER, wanted="a number", found=kind(rate))
+        if rate < 0:
+            way = "decay draws weights towards 0, usually by 1e-5 to 1e-2; below 0 it would drive them away from it"
+            facts = {"wanted": "a number from 0 up", "found": f"{rate}", "way": way}
+            frame.machine.fail(NotThatKind, decay.rate, USER, **facts)
         with computing(frame, decay.rate):
             factor = tensor(frame.machine.tape, rate, "f32").value
         for path in weights if rate else ():

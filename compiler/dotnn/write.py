@@ -295,10 +295,11 @@ def _train(part: spec.Train) -> list[str]:
     lines.extend(f"{word} {write_expression(value)}" for word, value in values if value is not None)
     lines.append(f"seed {part.seed}")
     if part.stop is not None:
-        wait = "" if part.stop.patience is None else f" has not fallen for {part.stop.patience} {part.stop.unit}"
+        way = "risen" if part.stop.risen else "fallen"
+        wait = "" if part.stop.patience is None else f" has not {way} for {part.stop.patience} {part.stop.unit}"
         lines.append(f"stop when {write_expression(part.stop.watch)}{wait}")
     if part.keep is not None:
-        lines.append(f"keep best {part.keep.split}.{part.keep.figure}")
+        lines.append(f"keep {part.keep.which} {part.keep.split}.{part.keep.figure}")
     if part.start is not None:
         lines.append(f"start from {quote(part.start.run)}")
     lines.extend(f"decay {write_expression(d.rate)} for {d.pattern}" for d in part.decays)

@@ -15,7 +15,7 @@ from dotnn.training import run
 from dotnn.training.baseline import baseline
 from dotnn.training.display import Lines, Screen, clock, is_share, shown, sparkline
 from dotnn.training.loop import train
-from dotnn.training.rules import Best, Rules
+from dotnn.training.rules import Best, Rules, keeper
 from dotnn.training.summary import summary
 from dotnn_grammar.problems import ProblemError
 
@@ -167,6 +167,22 @@ def test_patience_counts_from_the_lowest_and_an_equal_value_has_not_fallen():
     course = [0.5, 0.4, 0.4, 0.3, 0.3, 0.35]
     stops = [rules.stop({"val": {"error": v}}, i) for i, v in enumerate(course, 1)]
     assert [bool(s) for s in stops] == [False, False, False, False, False, True]
+
+
+def test_patience_waits_for_a_rise_where_the_spec_says_so():
+    watch = Watch(split="val", figure="found", highest=True)
+    rules = Rules(Plan(batch=1, epochs=9, stop=(Patience(watch=watch, epochs=2),)))
+    course = [0.5, 0.6, 0.4, 0.7, 0.7, 0.1]
+    stops = [rules.stop({"val": {"found": v}}, i) for i, v in enumerate(course, 1)]
+    assert stops == [None] * 5 + ["val.found has not risen for 2 epochs"]
+
+
+@pytest.mark.parametrize(("highest", "better"), [(True, [True, True, False]), (False, [True, False, True])])
+def test_the_spec_says_which_value_of_a_metric_is_kept(make_program, highest, better):
+    program = make_program(keep=Watch(split="val", figure="found", highest=highest))
+    best = keeper(program)
+    assert best is not None
+    assert [best.improves({"val": {"found": v}}, i) for i, v in enumerate([0.5, 0.6, 0.4], 1)] == better
 
 
 # ---- a guess

@@ -140,7 +140,7 @@ class Writer:
     # ---- arithmetic
 
     def write_binary(self, part: spec.Binary) -> Code:
-        sign, a, b = part.operator, self.argument(part.left), self.argument(part.right)
+        sign, a, b = part.operator, _counted(self.argument(part.left)), _counted(self.argument(part.right))
         if self.coordinates is not None:
             a, b = equations.meeting(self, part, a, b)
         if a.number and b.number:
@@ -157,6 +157,11 @@ class Writer:
             left, right = meet(a, b)
             return infix(left, "|" if sign == "or" else "&", right, level)
         if sign == "@":
+            if self.book.trace.program.plan.precision == "bf16":
+                if any(t.rank < 2 for t in (*a.tensors, *b.tensors)):
+                    self.refuse(part, "a product with a row in short numbers")
+                self.book.helpers.add("product")
+                return call("product", a.real.text, b.real.text)
             return infix(a.real, "@", b.real, text.PRODUCT)
         if sign == "^":
             return text.power(*meet(Argument(a.real, a.values), Argument(b.real, b.values)))
@@ -469,6 +474,13 @@ class Writer:
             return Code(made.name)
         at = ["at"] if made.draws else []
         return Code(f"lambda shape, at: {call(made.name, 'shape', *at, *words).text}", text.EXPRESSION)
+
+
+def _counted(given: Argument) -> Argument:
+    """A list of numbers that is counted with."""
+    if not given.values or not any(isinstance(v, Shape) for v in given.values):
+        return given
+    return Argument(call("torch.tensor", given.code.text, "device=DEVICE"), given.values)
 
 
 _RULES: dict[str, Callable[[Writer, Any], Code]] = {

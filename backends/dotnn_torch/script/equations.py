@@ -115,6 +115,8 @@ def _product(w: Writer, left: Sequence[str], part: spec.Expression) -> Term:
             made = Term(numbers.pop(0)[1])
     else:
         made = _einsum(left, above)
+        if "einsum" in made.code.text and w.book.trace.program.plan.precision != "f32":
+            raise UnspokenError("an equation that is a product in short numbers")
     for term in below:
         union = [name for name in left if name in made.labels or name in term.labels]
         made = Term(infix(aligned(made, union).code, "/", aligned(term, union).code, PRODUCT), tuple(union))

@@ -127,6 +127,26 @@ def weighted_mean(value, weight, kept=True):
     return torch.where(weight > 0, weight * value, 0).sum() / torch.where(total > 0, total, 1)
 '''
 
+PRODUCT = '''\
+class Product(torch.autograd.Function):
+    """A matrix product of numbers rounded to bfloat16, as are those of its gradient. Sums are not rounded."""
+
+    @staticmethod
+    def forward(ctx, a, b):
+        a, b = a.bfloat16().float(), b.bfloat16().float()
+        ctx.save_for_backward(a, b)
+        return a @ b
+
+    @staticmethod
+    def backward(ctx, gradient):
+        a, b = ctx.saved_tensors
+        gradient = gradient.bfloat16().float()
+        return (gradient @ b.mT).sum_to_size(a.shape), (a.mT @ gradient).sum_to_size(b.shape)
+
+
+product = Product.apply
+'''
+
 CLIP = '''\
 def clip(weights, most):
     """Shortens the gradients together to this length where they are longer."""
@@ -147,6 +167,7 @@ _TEXTS = {
     "moments": MOMENTS,
     "kept": KEPT,
     "weighted": WEIGHTED,
+    "product": PRODUCT,
     "clip": CLIP,
 }
 HELPERS = {name: text.rstrip("\n").split("\n") for name, text in _TEXTS.items()}

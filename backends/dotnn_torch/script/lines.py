@@ -226,7 +226,11 @@ class Body(Writer):
         if not any(word in frame.dims for frame in frames.values()):
             return None
         found = self.shape_of(index)
-        return Code(found) if found else None
+        if found or self.definition.word != "function":
+            return Code(found) if found else None
+        sizes = {frame.dims.get(word) for frame in frames.values()}  # of no dim: how many classes a number is one of
+        size = sizes.pop()
+        return Code(str(size)) if isinstance(size, int) and not sizes else None
 
 
 _STATEMENTS: dict[str, Callable[[Body, Any], None]] = {
@@ -259,6 +263,11 @@ def write_function(book: Book, known: Known, made: Function) -> None:
     body.finish()
     body.lines = _used(body.lines)
     made.draws = body.draws
+    if not known.curried:
+        passed = book.trace.passed(definition)
+        idle = [p.name for p in definition.inputs if p.default is not None and p.name not in passed]
+        words = [n for n in words if n not in idle or re.search(rf"\b{free(n)}\b", "\n".join(body.lines))]
+        made.inputs = tuple(words)
     head = [free(n) for n in words]
     of_inputs = {p.name: p.default for p in definition.inputs if p.default is not None}
     head = [f"{free(n)}={body.code(of_inputs[n]).text}" if n in of_inputs else free(n) for n in words]

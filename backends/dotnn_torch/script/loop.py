@@ -115,7 +115,7 @@ def _steps(book: Book, optimizer: str) -> Steps:
     written = train.optimizer
     parameters = _optimizer(book).definition.settings or ()
     names = [p.name for p in parameters]
-    settings = Settings(book, USER, "", False)
+    settings = Settings(book)
     fixed: list[str] = []
     moving: dict[str, str] = {}
     position = 0
@@ -132,7 +132,7 @@ def _steps(book: Book, optimizer: str) -> Steps:
         return _rated(book, optimizer, settings, fixed, moving)
     each = [f'optimizer.param_groups[0]["{free(name)}"] = {value}' for name, value in moving.items()]
     made = f"optimizer = {optimizer}({', '.join([_moving(book), *fixed])})"
-    return Steps([made, *_without_gradient(book)], each)
+    return Steps([made, *settings.memories, *_without_gradient(book)], each)
 
 
 def _rated(book: Book, optimizer: str, settings: Settings, fixed: list[str], moving: dict[str, str]) -> Steps:
@@ -159,7 +159,7 @@ def _rated(book: Book, optimizer: str, settings: Settings, fixed: list[str], mov
     if lr and not re.fullmatch(r"[\w.]+|\w+\([^()]*\)", lr):
         lr = f"({lr})"
     before = ["groups = [", *listed, "]", f"optimizer = {optimizer}({', '.join(['groups', *fixed])})"]
-    before += _without_gradient(book)
+    before += [*settings.memories, *_without_gradient(book)]
     inner = [f'    group["{free(name)}"] = {value}' for name, value in moving.items()]
     every = "for group in optimizer.param_groups:"
     if changing or lr:
@@ -271,7 +271,7 @@ def _looked_at(book: Book, watching: Sequence[str]) -> list[str]:
 
 def _by_loss(book: Book) -> bool:
     keep = book.trace.program.plan.keep
-    return keep is not None and keep.figure == "loss"
+    return keep is not None and keep.figure == "loss" and not keep.highest
 
 
 def _keeping(book: Book) -> list[str]:
@@ -297,7 +297,8 @@ def _stops(book: Book) -> list[str]:
     stop = book.trace.program.plan.stop
     patience = next((s for s in stop if isinstance(s, Patience)), None)
     if patience:
-        lines += [f"if {_figure(patience.watch)} < lowest:", f"    lowest, since = {_figure(patience.watch)}, number",
+        now = f"{'-' if patience.watch.highest else ''}{_figure(patience.watch)}"
+        lines += [f"if {now} < lowest:", f"    lowest, since = {now}, number",
                   f"if number - since >= {patience.epochs}:", "    break"]  # fmt: skip
     for goal in stop:
         if not isinstance(goal, Patience):
@@ -340,6 +341,8 @@ def _rows_of(splits: Sequence[str]) -> str:
 def _splits(book: Book) -> list[str]:
     split = book.trace.data.split
     names = [s.name for s in split.shares] if split else ["train"]
+    if split and split.folds is not None:
+        names = list(dict.fromkeys(["train", "val", *names]))
     return names + ["test"] * any(s.role == "test" for s in book.trace.data.sources)
 
 
@@ -347,7 +350,8 @@ def _keep(book: Book) -> tuple[Watch, str] | None:
     watch = book.trace.program.plan.keep
     if watch is None:
         return None
-    highest = next(f.role for f in book.trace.program.figures if f.name == watch.figure) == "metric"
+    role = next(f.role for f in book.trace.program.figures if f.name == watch.figure)
+    highest = role == "metric" if watch.highest is None else watch.highest
     return watch, "-" if highest else ""
 
 
@@ -390,6 +394,8 @@ def _idle(book: Book) -> bool:
 
 
 def _shown(book: Book, figure: str, value: str, width: int) -> str:
+    if any(f.name == figure and f.dims for f in book.trace.program.figures):
+        return f"{{{value}}}"
     if is_share(book.trace.program, figure):
         return f"{{100 * {value}:>{width - 2}.1f}} %" if width else f"{{100 * {value}:.1f}} %"
     return f"{{{value}:>{width}.4g}}" if width else f"{{{value}:.4g}}"

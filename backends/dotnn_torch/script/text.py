@@ -15,8 +15,8 @@ EXPRESSION, OR, AND, NOT, COMPARISON, EITHER, BOTH, SUM, PRODUCT, SIGN, POWER, A
 """How tightly each form of Python binds; EITHER and BOTH are | and &."""
 
 _SCRIPT = (
-    "torch nn math np copy Path here read load net rows random main optimizer figures evaluate group "
-    "standardise fans normalise greater smaller top moments mean_where clip"
+    "torch nn math np copy Path here read load net rows random main optimizer figures made evaluate group "
+    "standardise product fans normalise greater smaller top moments mean_where clip"
 )
 SCRIPT = frozenset(_SCRIPT.split())
 """Names that the script needs for itself."""

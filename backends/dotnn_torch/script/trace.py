@@ -21,7 +21,7 @@ from dotnn.plan import choose
 from dotnn.program import Program, RawColumn, Tokens
 from dotnn.read.data import GENERATE, TABLE
 from dotnn.read.text import read_text
-from dotnn.spec import ColumnOf, Data, Definition, Part, Spec, Train
+from dotnn.spec import Call, ColumnOf, Data, Definition, Name, Part, Spec, Stage, Train
 from dotnn.update import slots
 from dotnn_grammar.source import Source
 
@@ -57,7 +57,7 @@ class Trace:
     results: tuple[str, ...] = ()
     """What the net's results are called."""
     builder: Any = None
-    _watched: list[Any] = field(default_factory=list)
+    _watched: dict[int, Part] = field(default_factory=dict)
     """Keeps what was seen alive, so that an identity stays its own."""
 
     def of(self, part: Part) -> list[Fact]:
@@ -73,8 +73,28 @@ class Trace:
     def paths(self, definition: Definition) -> list[str]:
         return list(self.frames.get(id(definition), {}))
 
+    def passed(self, definition: Definition) -> set[str]:
+        """The inputs of a function that some place gives it; all of them where it is handed on as a value."""
+        inputs = [p.name for p in definition.inputs]
+        given: set[str] = set()
+        called: set[int] = set()
+        names: dict[int, str] = {}
+        for part in self._watched.values():
+            written, flow = (part.call, 1) if isinstance(part, Stage) else (part, 0)
+            if isinstance(part, Name) and definition.name == part.name:
+                names[id(part)] = part.name
+            elif isinstance(part, Stage) and isinstance(written, Name):
+                called.add(id(written))
+                given |= set(inputs[:1]) if written.name == definition.name else set()
+            if isinstance(written, Call) and isinstance(written.function, Name):
+                called.add(id(written.function))
+                if written.function.name == definition.name:
+                    given |= {a.name for a in written.arguments if a.name}
+                    given |= set(inputs[: flow + sum(not a.name for a in written.arguments)])
+        return given if set(names) <= called else set(inputs)
+
     def watch(self, frame: Frame, part: Part, value: Any) -> None:
-        self._watched.append(part)
+        self._watched[id(part)] = part
         self.facts.setdefault(id(part), []).append(Fact(frame, frame.turns, value, frame.machine.training))
         # Defaults are worked out in a frame without an instance, before there is one.
         if frame.known is not None and (frame.instance is not None or frame.known.definition.word == "function"):

@@ -130,6 +130,13 @@ class Figures(Body):
             return x.real.text
         return f"{x.real.at(ATOM)}.mean()"
 
+    def table(self, metric: spec.Metric, rank: int) -> str:
+        """A metric that is a list or a table of numbers, as it is."""
+        x = self.argument(metric.value)
+        if metric.weights is not None or any(t.rank != rank for t in x.tensors):
+            self.refuse(metric.value, "a metric that is a table for each row, or weighed,")
+        return x.code.text
+
 
 def write_figures(book: Book, net: Known | None) -> list[str]:
     train = book.trace.train
@@ -149,14 +156,23 @@ def write_figures(book: Book, net: Known | None) -> list[str]:
     entries = [("loss", body.mean(train.loss.value, train.loss.where, train.loss.weights))]
     if train.error is not None:
         entries.append(("error", body.mean(train.error.value, train.error.where, train.error.weights)))
-    tables = {figure.name for figure in book.trace.program.figures if figure.dims}
+    metrics: list[tuple[str, str]] = []
+    tables = {figure.name: len(figure.dims) for figure in book.trace.program.figures if figure.dims}
     for metric in train.metrics:
         if metric.name in tables:
-            body.refuse(metric.value, "a metric that is a table")
-        entries.append((metric.name, body.mean(metric.value, None, metric.weights)))
+            metrics.append((metric.name, body.table(metric, tables[metric.name])))
+        else:
+            metrics.append((metric.name, body.mean(metric.value, None, metric.weights)))
     order = [n for n in book.trace.columns if n in body.used]
     first = f"{', '.join(free(n) for n in order)} = {', '.join(f'rows[{chr(34)}{n}{chr(34)}]' for n in order)}"
-    made = [f'    "{name}": {value},' for name, value in entries]
+    made = ["return {", *_pairs(entries), "}"]
+    if metrics:
+        made = ["made = {", *_pairs(entries), "}", "if not net.training:", "    made |= {", *indent(_pairs(metrics)),
+                "    }", "return made"]  # fmt: skip
     doc = docstring("What is measured on these rows; `loss` is what training makes small.")
-    lines = [*doc, first, *body.lines, "return {", *made, "}"]
+    lines = [*doc, first, *body.lines, *made]
     return ["def figures(net, rows):", *indent(lines)]
+
+
+def _pairs(entries: Sequence[tuple[str, str]]) -> list[str]:
+    return [f'    "{name}": {value},' for name, value in entries]

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from dotnn import spec
+from dotnn.elaborate.library import USER
 from dotnn.elaborate.values import Bound, Known
 from dotnn.elaborate.values import Sequence as Schedule
 from dotnn_torch.script.body import Writer
 from dotnn_torch.script.book import Book
 from dotnn_torch.script.lines import Body
 from dotnn_torch.script.text import Code, call, class_name, docstring, free, indent
+from dotnn_torch.script.words import Argument
 
 
 class Update(Body):
@@ -58,9 +60,7 @@ def write_optimizer(book: Book, known: Known, own: Sequence[str]) -> str:
     lines = [*body.lines, *(like for _, like in body.slots)]
     used = [p for p in definition.settings or () if _mentions(lines, free(p.name)) or p.name in own]
     settings = [free(p.name) for p in used]
-    heads = [free(p.name) if p.default is None else f"{free(p.name)}={body.code(p.default).text}" for p in used
-             if not p.default or book.tells(p.default)]  # fmt: skip
-    heads = [free(p.name) for p in used if free(p.name) not in {h.split("=")[0] for h in heads}] + heads
+    heads = _heads(book, body, used)
     slots = [(free(name), like) for name, like in body.slots]
     steps = _mentions(body.lines, "step")
     inner = [f"{weight}, {gradient} = weight, weight.grad"]
@@ -113,9 +113,16 @@ def _mentions(lines: Sequence[str], word: str) -> bool:
 class Settings(Writer):
     """What the `optimizer` line gives: numbers, and schedules that change from step to step."""
 
+    def __init__(self, book: Book) -> None:
+        super().__init__(book, USER, "", False)
+        self.memories: list[str] = []
+        """A line for each schedule that remembers: it is made before the first step."""
+        self.phased = False
+
     def schedule(self, name: str, part: spec.Expression) -> str:
         """A setting's value at `step`, as Python. Several phases become a function of their own."""
         phases = part.phases if isinstance(part, spec.Then) else (part,)
+        self.phased = len(phases) > 1
         if len(phases) == 1 and not isinstance(part, spec.Until):
             return self._value(part, (0, 0), None, None)
         made = self.book.namer(name)
@@ -168,6 +175,8 @@ class Settings(Writer):
         if not isinstance(self.values(value)[0], Known | Bound):
             return self.code(value).text
         known, settings = self.settled(value)
+        if remembers(known):
+            return self._memory(phase, known, settings)
         made = self.book.function(known)
         stop = end or self._end(value, start)
         length = "steps" if stop is None else _position(stop)
@@ -176,6 +185,89 @@ class Settings(Writer):
         facts = {"step": here, "steps": length, "after": after}
         words = [facts[name] for name in made.inputs if facts.get(name) is not None]
         return call(made.name, *(w for w in words if w), *(self.keyword(a) for a in settings)).text
+
+    def _memory(self, phase: spec.Expression, known: Known, settings: Sequence[spec.Argument]) -> str:
+        """A schedule that looks at how training goes."""
+        plan = self.book.trace.program.plan
+        words = {
+            "step": "step",
+            "steps": "steps",
+            "epoch": "epoch",
+            "loss": 'now["loss"].item()',
+            "rows": "len(places)",
+        }
+        given = [p.name for p in known.definition.inputs if p.default is None]
+        if isinstance(phase, spec.Until) or self.phased or not set(given) <= set(words):
+            self.refuse(phase, "a schedule that remembers, among others,")
+        if plan.accumulate > 1 and not {"loss", "rows"}.isdisjoint(given):
+            self.refuse(phase, "a schedule that looks at the loss, beside `accumulate`,")
+        made = write_memory(self.book, known)
+        name = self.book.namer(known.name)
+        self.memories.append(f"{name} = {call(made, *(self.keyword(a) for a in settings)).text}")
+        return call(name, *(words[word] for word in given)).text
+
+
+def remembers(known: Known) -> bool:
+    return any(isinstance(statement, spec.State) for statement in known.definition.body)
+
+
+class Memory(Body):
+    """The body of a schedule that remembers: each number in it is one of Python's."""
+
+    def __init__(self, book: Book, known: Known) -> None:
+        super().__init__(book, known, "", False)
+        self.slots: dict[str, str] = {}
+        settings = [p.name for p in known.definition.settings or ()]
+        self.starting = {name: Code(free(name)) for name in settings}
+        self.names |= {p.name: Code(free(p.name)) for p in known.definition.inputs}
+        self.names |= {name: Code(f"self.{free(name)}") for name in settings}
+
+    def argument(self, part: spec.Expression) -> Argument:
+        made = super().argument(part)
+        if any(tensor.rank for tensor in made.tensors):
+            self.refuse(part, "a schedule that computes with more than single numbers")
+        return Argument(made.code, [True if made.dtypes == {"bool"} else 1.0]) if made.tensors else made
+
+    def state(self, part: spec.State) -> None:
+        names, self.names = self.names, self.names | self.starting
+        self.slots |= {cell.name: self.code(cell.init).text for cell in part.cells}
+        self.names = names | {cell.name: Code(f"self.{free(cell.name)}") for cell in part.cells}
+
+    def bind(self, part: spec.Assign, targets: list[str], names: list[str], made: str) -> None:
+        own = [f"self.{name}" if target in self.slots else name for target, name in zip(targets, names, strict=True)]
+        super().bind(part, targets, own, made)
+
+
+def write_memory(book: Book, known: Known) -> str:
+    """A schedule that remembers, as a class whose instances are called once a step; gives its name."""
+    definition = known.definition
+    body = Memory(book, known)
+    body.block(definition.body)
+    settings = definition.settings or ()
+    if not body.slots.keys().isdisjoint(p.name for p in settings):
+        body.refuse(definition, "a schedule whose state has the name of a setting")
+    kept = [free(p.name) for p in settings if _mentions(body.lines, f"self.{free(p.name)}")]
+    heads = _heads(book, body, settings)
+    own = [*(f"self.{name} = {name}" for name in kept), *(f"self.{free(n)} = {v}" for n, v in body.slots.items())]
+    doc = docstring(book.doc(known))
+    lines = [
+        *([*doc, ""] if doc else []),
+        f"def __init__({', '.join(['self', *heads])}):",
+        *indent(own),
+        "",
+        f"def __call__({', '.join(['self', *(free(p.name) for p in definition.inputs)])}):",
+        *indent(body.lines),
+    ]
+    name = book.namer(class_name(known.name))
+    book.sections.append([f"class {name}:", *indent(lines)])
+    return name
+
+
+def _heads(book: Book, body: Body, settings: Sequence[spec.Parameter]) -> list[str]:
+    """Settings as a constructor takes them, those that must be given first."""
+    told = {p.name for p in settings if p.default is not None and book.tells(p.default)}
+    late = [f"{free(p.name)}={body.code(p.default).text}" for p in settings if p.default and p.name in told]
+    return [*(free(p.name) for p in settings if p.name not in told), *late]
 
 
 def _position(at: tuple[int, int]) -> str:

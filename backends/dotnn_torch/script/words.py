@@ -138,11 +138,9 @@ def _extreme(name: str, given: Sequence[Argument], settings: Settings) -> Code:
     if a.number and b.number:
         return call(name, a.code.text, b.code.text)
     left, right = pair(a, b)
-    # Not torch.maximum, which shares the gradient of a tie between both. Of clamp a tie has the whole, of relu nothing.
+    # Not torch.maximum, which shares the gradient of a tie between both; that of clamp goes to the tensor.
     if not a.tensors:
         return Code(f"{right.at(ATOM)}.clamp({'min' if name == 'max' else 'max'}={left.text})")
-    if name == "max" and right.text == "0" and b.number:
-        return call("torch.relu", left.text)
     sign = "<=" if name == "max" else ">="
     if not all(re.fullmatch(r"-?[\w.]+", side.text) for side in (left, right)):
         return call("greater" if name == "max" else "smaller", left.text, right.text)

@@ -27,7 +27,7 @@ from dotnn_torch.script.updates import write_optimizer
 
 _TRAIN_WORDS = (
     "span name data assigns loss error metrics answer optimizer batch epochs steps seed stop keep clip decays doc "
-    "called freezes rates accumulate"
+    "called freezes rates accumulate precision"
 )
 TRAIN_WORDS = frozenset(_TRAIN_WORDS.split())
 """The lines of a train block that become text here."""
@@ -97,7 +97,7 @@ def _text(found: Trace) -> str:
         *updates,
         *schedules,
         *helpers,
-        ["@torch.no_grad()", *EVALUATE],
+        _evaluate(program),
         [*comment(found.train.doc), *loop],
         ['if __name__ == "__main__":', "    main()"],
     ]
@@ -106,12 +106,15 @@ def _text(found: Trace) -> str:
     return f"{head}\n\n\n{text}\n"
 
 
-EVALUATE = [
-    "def evaluate(net, rows):",
-    '    """The figures of all these rows at once."""',
-    "    net.eval()",
-    "    return {name: float(value) for name, value in figures(net, rows).items()}",
-]
+def _evaluate(program: Program) -> list[str]:
+    number = "value.tolist()" if any(figure.dims for figure in program.figures) else "float(value)"
+    return [
+        "@torch.no_grad()",
+        "def evaluate(net, rows):",
+        '    """The figures of all these rows at once."""',
+        "    net.eval()",
+        f"    return {{name: {number} for name, value in figures(net, rows).items()}}",
+    ]
 
 
 def _head(spec: Spec, program: Program, book: Book, text: str) -> str:
@@ -159,6 +162,9 @@ def _given(train: Train) -> list[str]:
 
 def _refuse(train: Train) -> None:
     """What a train block may say, and this backend does not write."""
+    if train.precision == "f16":
+        way = "write `precision bf16`, or train it with nn itself (nn train)"
+        raise NotInThisVersion(span=train.span, what="`precision f16`", way=way).error()
     for word in type(train).model_fields:
         if word not in TRAIN_WORDS and getattr(train, word) not in (None, (), "", 0, 1, "f32"):
             value = getattr(train, word)

@@ -8,7 +8,7 @@ from typing import Any
 
 from dotnn.elaborate.arguments import Given, evaluated, match, places_of
 from dotnn.elaborate.arithmetic import tensor
-from dotnn.elaborate.equations import aligned
+from dotnn.elaborate.equations import aligned, has_index
 from dotnn.elaborate.evaluate import block, computing, evaluate, notice
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.large import forecast, refuse_lines
@@ -21,6 +21,7 @@ from dotnn.elaborate.problems import (
     NotThatKind,
     OutOfPlace,
     SizesDiffer,
+    SumsAll,
     UnknownArgument,
     UsesItself,
     WrongCount,
@@ -46,6 +47,10 @@ from dotnn.spec import Argument, Parameter, Part, Result, Stage
 from dotnn.spec import Call as CallText
 from dotnn.write import write_type
 from dotnn_grammar.problems import perhaps
+
+
+WHOLE = ("sum", "mean", "max", "min")
+"""What takes all places where `over` does not say which."""
 
 
 def call(frame: Frame, callee: Any, arguments: Sequence[Argument], at: Part) -> Any:
@@ -127,8 +132,24 @@ def _apply(frame: Frame, callee: Any, given: Given, at: Part) -> Any:
     return frame.fail(NotThatKind, at, wanted="something that can be called", found=kind(callee), way=way)
 
 
+def _refuse_all(frame: Frame, name: str, given: Given, at: Part) -> None:
+    """In an index equation `sum(x[b, i])` would take all places, those of the left side too: `over` says which."""
+    if frame.equation is None or name not in WHOLE or len(given) != 1 or not isinstance(given[0][1], Tensor):
+        return
+    left = [label for label in given[0][1].labels if label in frame.equation.left]
+    if left and has_index(given[0][2]):
+        inner = [label for label in given[0][1].labels if label and label not in left]
+        over = inner[0] if len(inner) == 1 else f"({', '.join(inner)})" if inner else left[-1]
+        frame.fail(SumsAll, at, word=name, names=_listed(left), over=over)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
+
+
 def _primitive(frame: Frame, primitive: Primitive, given: Given, at: Part) -> Any:
     machine = frame.machine
+    _refuse_all(frame, primitive.name, given, at)
     settings: dict[str, Any] = {}
     allowed = settings_of(primitive.name)
     for name, value, part in given:

@@ -139,6 +139,11 @@ def _found(frame: Frame, name: Name) -> Any:
     return None
 
 
+def has_index(part: Part) -> bool:
+    """Whether something in it is subscripted."""
+    return any(isinstance(each, Index) for each in _inside(part))
+
+
 def _inside(part: Any) -> Iterator[Part]:
     """A part and all parts in it."""
     if isinstance(part, tuple):

@@ -344,6 +344,16 @@ class LacksInside(Problem):
     left: str
 
 
+class SumsAll(Problem):
+    code = "B097"
+    title = "`{word}` without `over` takes all places at once, those of {names} as well"
+    label = "one number for all of them"
+    help = "say along which index: {word}(…, over = {over}); or bind it on a line above, where nothing has an index"
+    word: str
+    names: str
+    over: str
+
+
 class MixedSum(Problem):
     code = "B095"
     title = "one part of this sum has the index `{name}`, which the left side {left} lacks, and another has not"

@@ -150,7 +150,7 @@ def _fold(call: Spoken) -> Tensor:
     if len(call.arguments) == 1 and "over" in call.settings:
         x, merged = tensor(call.tape, call.arguments[0]), None
     else:
-        value, merged = call.two()
+        value, merged = call.arguments if len(call.arguments) == 2 else (None, None)
         if not isinstance(value, Tensor) or not isinstance(merged, Shape):
             raise MisfitError("`fold` takes a tensor and a list of its last dims: fold(x, [h, w])")
         x = value

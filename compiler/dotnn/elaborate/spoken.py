@@ -34,7 +34,8 @@ class Spoken:
 
     def two(self) -> tuple[Any, Any]:
         if len(self.arguments) != 2:
-            raise MisfitError(f"`{self.name}` takes two tensors, and {len(self.arguments)} are given")
+            given = f"{len(self.arguments)} are" if len(self.arguments) > 1 else "one is"
+            raise MisfitError(f"`{self.name}` takes two tensors, and {given} given")
         return self.arguments[0], self.arguments[1]
 
     def axes(self, x: Tensor, default: Sequence[int]) -> tuple[int, ...]:

@@ -90,6 +90,15 @@ def survey(path: Path, name: str | None, settings: Mapping[str, str] = {}, few: 
         return _surveyed(spec, block, params, few)
 
 
+def sampled(spec: Spec, block: DataBlock, params: Mapping[str, Any]) -> None:
+    """Makes every column of a block that no net learns from, of its first rows. Raises ``ProblemError``."""
+    block.quick = True
+    made = _columns(spec, block, params, no_fit)
+    for name in block.columns:
+        made[name]
+    block.sample(dict(made.raws), made.spans)
+
+
 def _surveyed(spec: Spec, block: DataBlock, params: Mapping[str, Any], few: int) -> Survey:
     first = _columns(spec, block, params, no_fit)
     for name in block.columns:

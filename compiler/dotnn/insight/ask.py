@@ -10,7 +10,7 @@ import numpy as np
 
 from dotnn.data import Rows
 from dotnn.graph import Graph
-from dotnn.insight.paths import Asked
+from dotnn.insight.paths import Asked, NotToBeAsked
 from dotnn.measures.rows import wide
 from dotnn.plugins import Arrays, Backend, Options
 from dotnn.simplify import only, simplify
@@ -42,6 +42,9 @@ def answers(
     """
     graph = graph_of(asked)
     executor = backend.start(backend.lower(graph, options), options)
+    if any(fed.role == "state" and fed.name not in state for fed in graph.inputs):
+        drawn = next((one.text for one in asked if "random" in one.text), asked[0].text)
+        raise NotToBeAsked(text=drawn, why="it is drawn at random, and a net that has learned draws nothing").error()
     weights = {fed.name: state[fed.name] for fed in graph.inputs if fed.role == "state"}
     columns = [fed.name for fed in graph.inputs if fed.role not in ("state", "seed")]
     chosen = np.asarray(examples, np.int64)

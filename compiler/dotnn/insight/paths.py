@@ -30,6 +30,7 @@ from dotnn_grammar.problems import Problem, ProblemError, perhaps
 from dotnn_grammar.source import Source
 
 _GRADIENT = re.compile(r"\s*grad\s*\(\s*(?P<of>.+?)\s*,\s*(?P<by>[^,]+?)\s*\)\s*")
+_ANY_GRADIENT = re.compile(r"\bgrad\s*\(")
 _PATH = re.compile(r"[\w.\[\]:]+")
 
 
@@ -131,6 +132,9 @@ class Paths:
     def ask(self, text: str) -> Asked:
         """A path, an expression, or a gradient. Raises ``ProblemError``."""
         gradient = _GRADIENT.fullmatch(text)
+        if gradient is None and _ANY_GRADIENT.search(text):
+            why = "a gradient has two paths, and stands alone: grad(loss, image)"
+            raise NotToBeAsked(text=text, why=why).error()
         if gradient is not None:
             return Asked(text, self._gradient(gradient["of"], gradient["by"]), gradient=True)
         found = self._found(text)

@@ -1,6 +1,6 @@
 """Rows: which values of a graph hold something of each row by itself, and along which dim the rows lie.
 
-    own_rows(tape, ends=["logits_7"])     # {"label": 0, "eq_9": 0, "transpose_12": 1}
+    own_rows(tape, nodes, ["logits_7"], changing)     # {"label": 0, "eq_9": 0, "transpose_12": 1}
 
 What is not among them, and yet depends on the rows, looks at several rows at once: a sum over them, a sorted column.
 Each operation has its rule here; one that has none counts as looking at several, which is always safe.
@@ -15,7 +15,7 @@ from dotnn.graph import Dim, Node, Type, multiply, names_in
 from dotnn.inputs.columns import BATCH
 from dotnn.operation import lookup
 from dotnn.ops import elementwise
-from dotnn.tape import Tape
+from dotnn.tape import Tape, Value
 
 Axes = Sequence[int | None]
 """For each input: the dim in which it has the rows; None where it does not depend on them."""
@@ -35,27 +35,45 @@ def wide(type: Type) -> bool:
     return any(BATCH in names_in(dim) for dim in type.dims)
 
 
-def depending(tape: Tape) -> set[str]:
-    """The values that another batch would change."""
+def behind(value: Value, ends: Collection[str]) -> list[Node]:
+    """The operations that it is made of, in order; no further back than to ``ends`` that begin with their rows."""
+    tape = value.tape
+    waiting, met, found = [value.name], {value.name}, set[str]()
+    while waiting:
+        node = tape.node(tape.values[waiting.pop()])
+        if node is None:
+            continue
+        found.add(node.name)
+        if node.name in ends and row_axis(node.type) == 0:
+            continue
+        fresh = [name for name in dict.fromkeys(node.inputs) if name not in met]
+        met.update(fresh)
+        waiting.extend(fresh)
+    return [node for node in tape.nodes if node.name in found]
+
+
+def depending(tape: Tape, nodes: Sequence[Node]) -> set[str]:
+    """The values that another batch would change, among the inputs and the results of these operations."""
     found = {fed.name for fed in tape.inputs if wide(fed.type)}
-    for node in tape.nodes:
+    for node in nodes:
         sized = node.op == "size" and BATCH in names_in(_dim(node, "dim"))
         if sized or wide(node.type) or not found.isdisjoint(node.inputs):
             found.add(node.name)
     return found
 
 
-def own_rows(tape: Tape, ends: Collection[str], changing: Collection[str]) -> dict[str, int]:
+def own_rows(tape: Tape, nodes: Sequence[Node], ends: Collection[str], changing: Collection[str]) -> dict[str, int]:
     """For each value in which every row's numbers are its own: the dim of the rows.
 
-    ends: values that are taken to be so (the net's results). changing: what ``depending`` gives.
+    nodes: the operations that are looked at. ends: values that are taken to be so (the net's results). changing: what
+    ``depending`` gives.
     """
     own: dict[str, int] = {}
     for fed in tape.inputs:
         axis = row_axis(fed.type)
         if axis is not None:
             own[fed.name] = axis
-    for node in tape.nodes:
+    for node in nodes:
         axis = row_axis(node.type)
         if axis is None or (node.name not in ends and _rule(node, tape, own, changing) != axis):
             continue

@@ -18,7 +18,7 @@ from typing import Any
 
 from dotnn.graph import FLOATS, Dim, Dtype, Node, Role, multiply, names_in
 from dotnn.inputs.columns import BATCH
-from dotnn.measures.rows import depending, own_rows, wide
+from dotnn.measures.rows import behind, depending, own_rows, wide
 from dotnn.program import Fold
 from dotnn.tape import Tape, Value
 
@@ -62,7 +62,7 @@ def in_parts(figure: Value, ends: Collection[str]) -> InParts | None:
 
     ends: names of values (the net's results) that are taken as one thing a row.
     """
-    rows = _Rows(figure.tape, ends)
+    rows = _Rows(figure, ends)
     if figure.name not in rows.depending and not figure.type.rank:
         return None
     found: dict[str, tuple[int, ...]] = {}
@@ -103,19 +103,20 @@ def in_parts(figure: Value, ends: Collection[str]) -> InParts | None:
 
 def each_by_itself(value: Value, ends: Collection[str]) -> bool:
     """Whether one row's numbers do not depend on the other rows of its batch."""
-    rows = _Rows(value.tape, ends)
+    rows = _Rows(value, ends)
     return value.name not in rows.depending or value.name in rows.own
 
 
 class _Rows:
-    """What depends on the rows of the batch, and how."""
+    """What of a figure depends on the rows of the batch, and how."""
 
-    def __init__(self, tape: Tape, ends: Collection[str]) -> None:
-        self.tape = tape
+    def __init__(self, figure: Value, ends: Collection[str]) -> None:
+        self.tape = tape = figure.tape
         self.ends = ends
-        self.nodes = {node.name: node for node in tape.nodes}
-        self.depending = depending(tape)
-        self.own = own_rows(tape, ends, self.depending)
+        nodes = behind(figure, ends)
+        self.nodes = {node.name: node for node in nodes}
+        self.depending = depending(tape, nodes)
+        self.own = own_rows(tape, nodes, ends, self.depending)
         self._widened: dict[str, Value] = {}
 
     def any(self) -> Value:

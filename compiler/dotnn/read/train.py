@@ -285,24 +285,26 @@ class TrainBlock(Settings):
             raise self.malformed(line, "not `has not fallen for N epochs`", phrase.clauses[1].span)
         has, patience = phrase.clauses[1], phrase.clauses[2].value
         is_fallen = isinstance(has.value, Tree) and has.value.data == "not_"
-        if not is_fallen or name_in(kids(branch(has.value))[0]) != "fallen":
-            raise self.malformed(line, "not `has not fallen`", has.span)
+        way = name_in(kids(branch(has.value))[0]) if is_fallen else None
+        if way not in ("fallen", "risen"):
+            raise self.malformed(line, "not `has not fallen`, and not `has not risen`", has.span)
         if not isinstance(patience, Token):
             raise self.malformed(line, "a number of epochs is needed", phrase.clauses[2].span)
         count = self.reader.number(leaf_token(patience)).value
         if not isinstance(count, int) or count < 1:
             raise self.malformed(line, "a whole number from 1 up is needed", self.reader.span(patience))
-        self.stop = spec.Stop(span=line.span, watch=watch, patience=count)
+        self.stop = spec.Stop(span=line.span, watch=watch, patience=count, risen=way == "risen")
 
     def read_keep(self, line: Line) -> None:
         phrase = self.single(line)
-        best = clause_of(phrase, "best")
-        if best is None or best.value is None or len(phrase.clauses) > 1 or phrase.value is not None:
-            raise self.malformed(line, "`best` and a figure are missing")
-        figure = self.reader.expression(best.value)
+        kept = next((c for c in phrase.clauses if c.word in ("best", "highest", "lowest")), None)
+        if kept is None or kept.value is None or len(phrase.clauses) > 1 or phrase.value is not None:
+            raise self.malformed(line, "`best` (or `highest`, or `lowest`) and a figure are missing")
+        figure = self.reader.expression(kept.value)
         if not isinstance(figure, spec.Member) or not isinstance(figure.value, spec.Name):
             raise self.malformed(line, "name the part of the data and the figure", figure.span)
-        self.keep = spec.Keep(span=line.span, split=figure.value.name, figure=figure.name)
+        which = cast('Literal["best", "highest", "lowest"]', str(kept.word))
+        self.keep = spec.Keep(span=line.span, split=figure.value.name, figure=figure.name, which=which)
 
     def read_start(self, line: Line) -> None:
         phrase = self.single(line)

@@ -26,7 +26,9 @@ FAR_STEP = 1e-3
 """Of finite differences out there, where numbers are 10^-12 apart."""
 WIDE = 32
 """The size of every dim of a large input: a million numbers in four dims, enough for kernels to share them out."""
-THREADS = (1, 2, 4)
+THREADS, REPEATS = (1, 2, 4), 3
+"""How many threads, and how often with each. (ScatterND(add), which races, was caught ten times of ten on a quiet
+machine, and not every time on a busy one.)"""
 
 
 class Extreme(Seeded):
@@ -151,9 +153,10 @@ def check_threads(case: Case) -> None:
     runs: dict[int, Array] = {}
     for threads in THREADS:
         executor = starter(backend("onnx"), Options(threads=threads))(case.graph)
-        made = [executor.run(case.feeds)["y"] for _ in range(3)]
+        made = [executor.run(case.feeds)["y"] for _ in range(REPEATS)]
         if any(again.tobytes() != made[0].tobytes() for again in made[1:]):
-            raise FailedError(f"with {threads} threads the same input gives other bits: two threads write one place")
+            count = f"{threads} thread" + "s" * (threads > 1)
+            raise FailedError(f"with {count} the same input gives other bits: do two threads write one place?")
         runs[threads] = made[0]
     for threads in THREADS[1:]:
         one, several = (np.asarray(runs[n], np.float64) for n in (1, threads))

@@ -13,6 +13,7 @@ from dotnn.build import Builder
 from dotnn.data import Dataset, Rows
 from dotnn.inputs.columns import DataBlock
 from dotnn.inputs.fit import fitted_on
+from dotnn.inputs.folds import folded
 from dotnn.inputs.roles import labelled, raw_columns, weights_in
 from dotnn.overrides import settled
 from dotnn.plan import choose
@@ -56,7 +57,7 @@ def elsewhere(spec: Spec, program: Program, learned: Dataset, folder: Path, on: 
     ``learned``: what the net learned from. Raises ``ProblemError``.
     """
     name, _, part = on.partition(".")
-    spec = settled(spec, program.settings).spec
+    spec = folded(settled(spec, program.settings).spec, program.name, program.fold)
     train = choose(spec.trains, program.name, "train block", None, spec.file)
     fit = fitted_on(learned)
     own = DataBlock(choose(spec.data, train.data, "data block", train, spec.file), folder, spec, program.params)

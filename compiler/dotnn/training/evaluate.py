@@ -111,6 +111,7 @@ def chosen(dataset: Dataset, on: str | None, others: Sequence[str] = ()) -> dict
         return {name: dataset.splits[name] for name in order}
     if on not in dataset.splits:
         listed = f"the parts of its data are: {', '.join(order)}; a table ends in .csv or .tsv"
+        listed += f"; the spec has the data {', '.join(others)}" if len(others) > 1 else ""
         near = perhaps(on, (*order, *others), listed)
         raise NoSuchSplit(name=on, near=near).error()
     return {on: dataset.splits[on]}

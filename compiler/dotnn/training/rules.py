@@ -23,7 +23,7 @@ def watched(splits: Splits, watch: Watch) -> float:
 
 
 class Best:
-    """The best value of a watched figure so far: the lowest loss or error, the highest of a metric.
+    """The best value of a watched figure so far: the lowest, or the highest.
 
     ``tie``: a figure of the same split that decides between equals by its lowest value. On a small split the error has
     few values, and among epochs with the same error the least surprised one is the better.
@@ -61,16 +61,17 @@ class Rules:
 
     def __init__(self, plan: Plan) -> None:
         self.reached = [rule for rule in plan.stop if isinstance(rule, Reached)]
-        self.patience = [(rule, Best(rule.watch)) for rule in plan.stop if isinstance(rule, Patience)]
+        self.patience = [(rule, Best(rule.watch, highest=bool(rule.watch.highest))) for rule in plan.stop if isinstance(rule, Patience)]
 
     def stop(self, splits: Splits, epoch: int) -> str | None:
         """Why training ends after this epoch, in words; None where it goes on."""
         reasons = []
-        for patient, lowest in self.patience:
-            lowest.improves(splits, epoch)
-            if epoch - lowest.epoch >= patient.epochs:
+        for patient, best in self.patience:
+            best.improves(splits, epoch)
+            if epoch - best.epoch >= patient.epochs:
                 name = f"{patient.watch.split}.{patient.watch.figure}"
-                reasons.append(f"{name} has not fallen for {many(patient.epochs, 'epoch')}")
+                way = "risen" if patient.watch.highest else "fallen"
+                reasons.append(f"{name} has not {way} for {many(patient.epochs, 'epoch')}")
         for goal in self.reached:
             if COMPARE[goal.operator](watched(splits, goal.watch), goal.bound):
                 reasons.append(f"{goal.watch.split}.{goal.watch.figure} {goal.operator} {goal.bound:g}")
@@ -86,12 +87,13 @@ class Rules:
 
 
 def keeper(program: Program) -> Best | None:
-    """What `keep best` watches, if the plan has it."""
+    """What `keep best`, `highest` or `lowest` watches, if the plan has it."""
     watch = program.plan.keep
     if watch is None:
         return None
     roles = {figure.name: figure.role for figure in program.figures}
-    return Best(watch, highest=roles.get(watch.figure) == "metric", tie="loss")
+    highest = roles.get(watch.figure) == "metric" if watch.highest is None else watch.highest
+    return Best(watch, highest=highest, tie="loss")
 
 
 def many(count: int, word: str) -> str:

@@ -113,6 +113,9 @@ def finish(
     if outcome.last is not None:
         write(folder / LAST, pack(outcome.last), disk)
         names.append(LAST)
+    elif (folder / LAST).exists():  # of the same run, before it went on
+        with suppress(OSError):
+            disk.remove(folder / LAST)
     baker = next((b for b in (backend, *backends().values()) if isinstance(b, Baker)), None)
     if baker is not None:
         # A run's net is for any runtime, whatever it was trained on.

@@ -62,7 +62,7 @@ def _phases(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, p
         way = "say how long it lasts: a setting `lasts`, or `until epoch 10` after it"
         what, because = "the end of a schedule that another follows", "the first of these has no end of its own"
         frame.machine.fail(NotKnownNow, part, USER, what=what, because=because, way=way)
-    length = lasts if lasts is not None else max(clock.steps - start, 1)
+    length = lasts if lasts is not None else _left(clock, start)
     tape, machine = clock.step.tape, frame.machine
     before = dict(machine.successors)
     after = _first(frame, rest, start + length, clock, part) if rest else None
@@ -87,10 +87,19 @@ def _phases(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, p
 def _first(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, part: Part) -> Any:
     """The value of a phase at its first step."""
     lasts = _lasts(frame, phases[0], start, clock, part)
-    length = lasts if lasts is not None else max(clock.steps - start, 1)
+    length = lasts if lasts is not None else _left(clock, start)
     after = _first(frame, phases[1:], start + length, clock, part) if phases[1:] else None
     first = replace(clock, step=clock.step.tape.literal(start + 1, "i64"))
     return _value(frame, phases[0].value, first, start, max(length, 1), after, part)
+
+
+def _left(clock: Clock, start: int) -> int:
+    """How many steps are left after ``start``.
+
+    A phase that training never comes to is as long as training: else what rises towards its first value, a warmup in
+    a run that was cut short, would rise towards its last one, and that is often 0.
+    """
+    return clock.steps - start if start < clock.steps else clock.steps
 
 
 def _lasts(frame: Frame, phase: Phase, start: int, clock: Clock, part: Part) -> int | None:
