@@ -12,10 +12,9 @@ from dotnn.build import Builder, scores_of
 from dotnn.data import Dataset
 from dotnn.differentiate import differentiate
 from dotnn.graph import Graph
-from dotnn.inputs.columns import no_fit
+from dotnn.inputs.columns import DataBlock, no_fit
 from dotnn.inputs.fit import fitted_on
 from dotnn.inputs.roles import labelled, weights_in
-from dotnn.inputs.columns import DataBlock
 from dotnn.inputs.survey import sampled
 from dotnn.job import Checked, Compiled, Job, Text
 from dotnn.plan import answer_plan, block_name, choose, plan_of, steps_of

@@ -94,7 +94,9 @@ class NoBest(Problem):
     code = "B117"
     title = "which value of the metric `{name}` is the best one?"
     label = "the lowest or the highest"
-    help = "of an error it would be the lowest; here say which: keep highest {split}.{name}, or keep lowest {split}.{name}"
+    help = (
+        "of an error it would be the lowest; here say which: keep highest {split}.{name}, or keep lowest {split}.{name}"
+    )
     split: str
     name: str
 

@@ -93,7 +93,7 @@ class Watch(_Frozen):
     split: str
     figure: str
     highest: bool | None = None
-    """Whether a higher value is the better one. None: the lower one of a loss and an error, the higher one of a metric."""
+    """Whether a higher value is the better one. None: the lower one of a loss or error, the higher of a metric."""
 
 
 class Patience(_Frozen):

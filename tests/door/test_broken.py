@@ -95,7 +95,9 @@ def test_what_is_broken_is_named_and_the_rest_works(kinds, patience, new_lab):
     assert done.code == 0, done.err
     found = {(one["kind"], one["name"]): one for one in done.json()}
     broken = {key: one["why"] for key, one in found.items() if one["why"]}
-    assert set(broken) == {("backend", f"mine-{word(kind)}") for kind in kinds}
+    mine = {("backend", f"mine-{word(kind)}") for kind in kinds}
+    late = "did not end within"  # on a machine with much else to do so may what is whole, and it is said of it alone
+    assert {key for key, why in broken.items() if key in mine or late not in why} == mine
     for kind, (_, why) in kinds.items():
         assert said_of(kind, why) in broken["backend", f"mine-{word(kind)}"]
     assert found["backend", "good"]["summary"] == "fine"

@@ -28,6 +28,7 @@ WORDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "eval": (("eval", "run"),),
     "predict": (("predict", "run", "d.csv"),),
     "data": (("data", "show", "s.nn"),),
+    "probe": (("probe", "run"), ("probe", "run", "y", "--save", "y.json")),
     "runs": (("runs", "."), ("runs", "compare", "run", "run")),
     "show": (("show", "dense"), ("show", "tanh"), ("show", "s.nn")),
     "plugins": (("plugins",),),

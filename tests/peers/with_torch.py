@@ -170,7 +170,8 @@ def first_step(net: Net, weights: Mapping[str, Any], batch: Mapping[str, Any]) -
         length = torch.sqrt(sum((w.grad**2).sum() for w in held.values()))
         for weight in held.values():
             weight.grad *= min(1.0, net.clip / length.item())
-    for name, weight in held.items():
-        weight.grad += sum((rate * weight.detach() for rate, glob in net.decays if fnmatchcase(name, glob)), 0.0)
+    for name, weight in held.items():  # of several lines the last that fits holds
+        rates = [rate for rate, glob in net.decays if fnmatchcase(name, glob)]
+        weight.grad += rates[-1] * weight.detach() if rates else 0.0
     optimizer.step()
     return {"loss": loss.detach().numpy(), **{k: w.detach().numpy() for k, w in held.items()}}

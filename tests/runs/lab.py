@@ -255,9 +255,30 @@ def at_call(case: Case, folder: Path, number: int, straight: dict[str, str]) -> 
     return resumed(case, folder, straight)
 
 
-def at_moment(case: Case, folder: Path, share: float, whole: float, straight: dict[str, str]) -> Result:
+STARTING = 0.3
+"""About the share of a run in which it has no line in its log yet."""
+
+
+def until(folder: Path, share: float, whole: float, lines: int) -> None:
+    """Sleeps until a run is so far: by the clock while it starts, then by its log, for a busy machine slows both.
+
+    whole: the seconds that a straight run took; lines: how many there are in its log.
+    """
+    if share < STARTING:
+        time.sleep(share * whole)
+        return
+    wanted = (share - STARTING) / (1 - STARTING) * lines
+    log, end = folder / "log.jsonl", time.monotonic() + 120
+    while not (folder / "result.json").exists() and time.monotonic() < end:
+        if log.exists() and log.read_bytes().count(b"\n") >= int(wanted):
+            break
+        time.sleep(0.001)
+    time.sleep(wanted % 1 * whole * (1 - STARTING) / lines)
+
+
+def at_moment(case: Case, folder: Path, share: float, whole: float, lines: int, straight: dict[str, str]) -> Result:
     number = child(lambda: case.begin(folder, Disk()), folder.with_suffix(".first"))
-    time.sleep(share * whole)
+    until(folder, share, whole, lines)
     with contextlib.suppress(ProcessLookupError):
         os.kill(number, signal.SIGKILL)
     if ended(number) == 0:
@@ -278,16 +299,18 @@ def failing(case: Case, folder: Path, number: int, kind: int, straight: dict[str
     return resumed(case, folder, straight)
 
 
-def signalled(case: Case, folder: Path, share: float, whole: float, straight: dict[str, str], kind: int) -> Result:
+def signalled(
+    case: Case, folder: Path, share: float, whole: float, lines: int, straight: dict[str, str], kind: int, within: float
+) -> Result:
     said = folder.with_suffix(".first")
     number = child(lambda: nn(["train", *case.words, "--out", str(folder)]), said)
-    time.sleep(share * whole)
+    until(folder, share, whole, lines)
     begun = time.monotonic()
     with contextlib.suppress(ProcessLookupError):
         os.kill(number, kind)
     code = ended(number)
     took = time.monotonic() - begun
-    if took > 2.5:
+    if took > within:
         return "lost", f"took {took:.2f} s to end"
     if code == 0:
         return "done", differs(case, folder, straight)
@@ -329,7 +352,7 @@ def many(tasks: list[Callable[[Path], Result]], folder: Path) -> list[Result]:
     return [results[i] for i in range(len(tasks))]
 
 
-def experiment(what: str, name: str, count: int, seed: int, folder: Path) -> dict[str, Any]:
+def experiment(what: str, name: str, count: int, seed: int, folder: Path, within: float) -> dict[str, Any]:
     case = Case(name, folder, "many" if what in ("kills", "signals") else "few")
     counter = folder / "calls"
 
@@ -344,6 +367,7 @@ def experiment(what: str, name: str, count: int, seed: int, folder: Path) -> dic
     whole = time.monotonic() - begun
     straight = digest(folder / "straight")
     calls = int(counter.read_text())
+    lines = (folder / "straight" / "log.jsonl").read_bytes().count(b"\n")
     numbers = random.Random(seed)
     shares = [(i + numbers.random()) / max(count, 1) for i in range(count)]
     tasks: list[Callable[[Path], Result]] = []
@@ -351,7 +375,7 @@ def experiment(what: str, name: str, count: int, seed: int, folder: Path) -> dic
     if what == "calls":
         tasks = [partial(at_call, case, number=n, straight=straight) for n in every]
     elif what == "kills":
-        tasks = [partial(at_moment, case, share=s, whole=whole, straight=straight) for s in shares]
+        tasks = [partial(at_moment, case, share=s, whole=whole, lines=lines, straight=straight) for s in shares]
     elif what == "errors":
         kinds = (errno.ENOSPC, errno.EIO)
         tasks = [partial(failing, case, number=n, kind=kinds[n % 2], straight=straight) for n in every]
@@ -362,7 +386,8 @@ def experiment(what: str, name: str, count: int, seed: int, folder: Path) -> dic
         assert digest(folder / "again") == straight, differs(case, folder / "again", straight)
         for i, s in enumerate(shares):
             kind = (signal.SIGINT, signal.SIGTERM)[i % 2]
-            tasks.append(partial(signalled, case, share=s, whole=whole * 1.1, straight=straight, kind=kind))
+            facts = {"share": s, "whole": whole, "lines": lines, "straight": straight, "kind": kind, "within": within}
+            tasks.append(partial(signalled, case, **facts))
     results = many(tasks, folder)
     ways = [way for way, _ in results]
     return {
@@ -379,9 +404,10 @@ if __name__ == "__main__":
     parser.add_argument("case", choices=tuple(SETTINGS))
     parser.add_argument("--count", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--within", type=float, default=2.5, help="seconds in which a run must end after a signal")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dotnn-lab-") as place:
         begun = time.monotonic()
-        found = experiment(given.experiment, given.case, given.count, given.seed, Path(place))
+        found = experiment(given.experiment, given.case, given.count, given.seed, Path(place), given.within)
         print(json.dumps({**found, "took": round(time.monotonic() - begun, 1)}))
     raise SystemExit(1 if found["wrong"] else 0)

@@ -30,7 +30,9 @@ def test_however_it_ends_it_goes_on(experiment, case, count, least, kills):
         count = kills
     elif kills:
         count = 0
-    words = [sys.executable, str(LAB), experiment, case, "--count", str(count)]
+    # How soon a run ends is measured by the battery, on a machine that has time; here only that it ends.
+    within = "2.5" if kills else "60"
+    words = [sys.executable, str(LAB), experiment, case, "--count", str(count), "--within", within]
     done = subprocess.run(words, capture_output=True, text=True, timeout=3600)
     assert done.stdout, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

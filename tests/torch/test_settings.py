@@ -113,3 +113,4 @@ def test_what_has_no_text_says_so(lines, before, after, title, folder, tmp_path)
     (problem,) = caught.value.problems
     assert problem.code == "Q010"
     assert problem.span is not None
+    assert "nn train" in problem.help_text

@@ -66,7 +66,11 @@ class Writer:
 
     # ---- expressions
 
-    def refuse(self, part: spec.Part, what: str) -> NoReturn:
+    def refuse(self, part: spec.Part, what: str, way: str = "") -> NoReturn:
+        if way:
+            raise NotInThisVersion(
+                span=part.span, what=what, way=f"{way}, or train it with nn itself (nn train)"
+            ).error()
         raise NotInThisVersion(span=part.span, what=what).error()
 
     def values(self, part: spec.Part) -> list[Any]:

@@ -235,9 +235,11 @@ def _gathered(book: Book, steps: Steps) -> list[str]:
     assert train.accumulate is not None
     writer = Writer(book, USER, "", False)
     if plan.steps is not None:
-        writer.refuse(train.accumulate, "`accumulate` with `steps`")
+        writer.refuse(train.accumulate, "`accumulate` with `steps`", "say with `epochs` how long it trains")
     if train.loss.where is not None or train.loss.weights is not None:
-        writer.refuse(train.accumulate, "`accumulate` with a loss whose rows do not all count alike")
+        writer.refuse(
+            train.accumulate, "`accumulate` with a loss whose rows do not all count alike", "take a larger `batch`"
+        )
     clear = "optimizer.zero_grad(set_to_none=False)" if _idle(book) else "optimizer.zero_grad()"
     inner = ["random.begin(seen)", "seen += 1", BATCH, "now = figures(net, batch)",
              '(now["loss"] * len(places) / whole).backward()', *_ADDED]  # fmt: skip

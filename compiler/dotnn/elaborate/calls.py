@@ -48,7 +48,6 @@ from dotnn.spec import Call as CallText
 from dotnn.write import write_type
 from dotnn_grammar.problems import perhaps
 
-
 WHOLE = ("sum", "mean", "max", "min")
 """What takes all places where `over` does not say which."""
 

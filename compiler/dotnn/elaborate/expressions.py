@@ -96,7 +96,9 @@ def _name(frame: Frame, name: Name) -> Any:
         near = {*frame.names, *frame.dims, *machine.library.names(frame.scope), *CONSTANTS, *(frame.columns or ())}
         if frame.scope != STD:
             near |= set(machine.params)
-        help_text = machine.elsewhere.get(word) or perhaps(word, near, _ways(word))
+        there = frame.columns.arrays() if frame.in_data and frame.columns is not None else ()
+        ways = f"the files have {', '.join(f'`{each}`' for each in there[:8])}" if there else ""
+        help_text = machine.elsewhere.get(word) or perhaps(word, there or near, ways or _ways(word))
         frame.fail(UnknownName, name, name=word, near=help_text)
     return found
 

@@ -345,7 +345,7 @@ class LacksInside(Problem):
 
 
 class SumsAll(Problem):
-    code = "B097"
+    code = "B099"
     title = "`{word}` without `over` takes all places at once, those of {names} as well"
     label = "one number for all of them"
     help = "say along which index: {word}(…, over = {over}); or bind it on a line above, where nothing has an index"

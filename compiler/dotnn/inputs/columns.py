@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from dotnn.data import (
     Bad,
@@ -29,13 +29,14 @@ from dotnn.elaborate.library import USER
 from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import Misfit, NotThatKind, NotYet, OutOfPlace, UsesItself
 from dotnn.elaborate.values import Native, Tensor, kind
-from dotnn.graph import Dtype, Graph, Type, multiply, names_in
+from dotnn.graph import Dim, Dtype, Graph, Type, multiply, names_in
 from dotnn.inputs.lineage import Lineage, lineage_of, wording_of
 from dotnn.operation import shape_text
 from dotnn.program import RawColumn, Setting, Tokens
 from dotnn.read.data import FORMS, GENERATE
 from dotnn.simplify import only
 from dotnn.spec import Column, ColumnOf, Data, Name, Spec, TypeText
+from dotnn.tape import Tape
 from dotnn.write import write_type
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Span
@@ -184,10 +185,28 @@ class Sight:
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
 
+    def arrays(self) -> tuple[str, ...]:
+        """What the files have that may be named as it is."""
+        return tuple(self.columns.block.arrays)
+
     def __getitem__(self, name: str) -> Tensor:
         if name in self.columns.block.arrays and (name == self.name or name not in self.columns):
             return self.columns.array(name)
         return self.columns.at(name, self.number - 1) if name == self.name else self.columns[name]
+
+
+def _mixes_rows(tape: Tape, since: int) -> bool:
+    """Whether an operation from there on adds up, sorts or strings together rows: another batch, other numbers."""
+    for node in tape.nodes[since:]:
+        if node.op == "size" and BATCH in names_in(cast("Dim", node.attributes["dim"])):
+            return True
+        values = [tape.values[name] for name in node.inputs]
+        if not any(BATCH in names_in(dim) for value in values for dim in value.dims):
+            continue
+        lost = not any(BATCH in names_in(dim) for dim in node.type.dims)
+        if lost or (node.attributes.get("axis") == 0 and values[0].dims[:1] == (BATCH,)):
+            return True
+    return False
 
 
 class Columns:
@@ -275,13 +294,17 @@ class Columns:
             return self._input(column, written, len(seen))
 
         self._raw = raw
-        drawn = dict(self.machine.uses)
+        drawn, since = dict(self.machine.uses), len(self.machine.tape.nodes)
         self._making.append((column.name, number))
         try:
             made = self._evaluated(frame, column)
         finally:
             self._raw = before
             self._making.pop()
+        if _mixes_rows(self.machine.tape, since):
+            why = "a column is made row by row, and this one looks at other rows too"
+            way = "`standardise(x)` takes the mean and spread of all training rows; else compute it in the net"
+            self.machine.fail(Misfit, column.value, USER, why=why, way=way)
         if self.machine.uses != drawn and not self.drawing:
             way = "draw in a layer, under `when training`: the table stays as it is"
             if self.block.generated:

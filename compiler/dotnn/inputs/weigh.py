@@ -1,6 +1,6 @@
 """Weights of rows: what counts for more, and what for less, in the mean that a figure is.
 
-    loss cross_entropy(logits, label) weighted by importance            sum(w * l) / sum(w)
+    loss (guess - truth)^2 weighted by importance            sum(w * l) / sum(w)
 
 `balanced(label)` gives each row n / (classes * count of its class), both counted over the training rows: every class
 weighs as much as any other. Source: King and Zeng, "Logistic Regression in Rare Events Data" (2001), as scikit-learn's

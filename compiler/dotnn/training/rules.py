@@ -61,7 +61,11 @@ class Rules:
 
     def __init__(self, plan: Plan) -> None:
         self.reached = [rule for rule in plan.stop if isinstance(rule, Reached)]
-        self.patience = [(rule, Best(rule.watch, highest=bool(rule.watch.highest))) for rule in plan.stop if isinstance(rule, Patience)]
+        self.patience = [
+            (rule, Best(rule.watch, highest=bool(rule.watch.highest)))
+            for rule in plan.stop
+            if isinstance(rule, Patience)
+        ]
 
     def stop(self, splits: Splits, epoch: int) -> str | None:
         """Why training ends after this epoch, in words; None where it goes on."""

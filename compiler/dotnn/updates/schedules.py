@@ -96,8 +96,8 @@ def _first(frame: Frame, phases: tuple[Phase, ...], start: int, clock: Clock, pa
 def _left(clock: Clock, start: int) -> int:
     """How many steps are left after ``start``.
 
-    A phase that training never comes to is as long as training: else what rises towards its first value, a warmup in
-    a run that was cut short, would rise towards its last one, and that is often 0.
+    A phase that training never comes to is as long as training: else what rises towards its first value, in a run that
+    was cut short, would rise towards its last one, and that is often 0.
     """
     return clock.steps - start if start < clock.steps else clock.steps
 
