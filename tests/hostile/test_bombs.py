@@ -188,10 +188,14 @@ def of_tables() -> dict[str, tuple[dict[str, bytes], str, str]]:
         "zeros, packed by bzip2": ({"d.csv.bz2": bz2.compress(head + row * 1_500_000)}, "d.csv.bz2", "D014"),
         "an object within an object": ({"d.jsonl": b'{"a":' * 100_000 + b"\n"}, "d.jsonl", "D052"),
         "a value of 8 MB": (
-            {"d.jsonl": b'{"x_0": 1, "x_1": 2, "x_2": "' + b"1" * 8_000_000 + b'"}\n'}, "d.jsonl", "D046"
+            {"d.jsonl": b'{"x_0": 1, "x_1": 2, "x_2": "' + b"1" * 8_000_000 + b'"}\n'},
+            "d.jsonl",
+            "D046",
         ),
         "70,000 keys": (
-            {"d.jsonl": b"{" + b",".join(b'"c%d": 1' % i for i in range(70_000)) + b"}\n"}, "d.jsonl", "D045"
+            {"d.jsonl": b"{" + b",".join(b'"c%d": 1' % i for i in range(70_000)) + b"}\n"},
+            "d.jsonl",
+            "D045",
         ),
         "70,000 columns": ({"d.csv": wide + b"1\n"}, "d.csv", "D045"),
         "a cell of a million letters": ({"d.csv": head + b"1,2," + b"3" * 1_000_000 + b",a\n"}, "d.csv", "D046"),

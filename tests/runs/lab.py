@@ -386,7 +386,14 @@ def experiment(what: str, name: str, count: int, seed: int, folder: Path, within
         assert digest(folder / "again") == straight, differs(case, folder / "again", straight)
         for i, s in enumerate(shares):
             kind = (signal.SIGINT, signal.SIGTERM)[i % 2]
-            facts = {"share": s, "whole": whole, "lines": lines, "straight": straight, "kind": kind, "within": within}
+            facts: dict[str, Any] = {
+                "share": s,
+                "whole": whole,
+                "lines": lines,
+                "straight": straight,
+                "kind": kind,
+                "within": within,
+            }
             tasks.append(partial(signalled, case, **facts))
     results = many(tasks, folder)
     ways = [way for way, _ in results]

@@ -186,7 +186,8 @@ def theirs(case: Case, first: Arrays, orders: list[Any], columns: Arrays) -> tup
     epoch = math.ceil(ROWS / case.batch)
     per = math.ceil(epoch / case.every)
     updates = case.steps // epoch * per + math.ceil(case.steps % epoch / case.every)
-    plateau, log, update = Plateau(), [], 0
+    log: list[dict[str, float]] = []
+    plateau, update = Plateau(), 0
     for order in orders:
         gathered: dict[str, Any] = {}
         places, total, rows = 0.0, 0.0, 0
@@ -232,7 +233,7 @@ def test_all_lines_together_are_a_loop_in_pytorch(case: Case, tmp_path: Path) ->
     np.testing.assert_allclose([s["loss"] for s in log], [s["loss"] for s in steps], rtol=1e-10, atol=1e-10)
     pairs = [(own["rate"], step["rate"]) for own, step in zip(log, steps, strict=True) if "rate" in step]
     assert pairs
-    np.testing.assert_allclose(*zip(*pairs, strict=True), rtol=1e-10)
+    np.testing.assert_allclose([own for own, _ in pairs], [rate for _, rate in pairs], rtol=1e-10)
     for name, value in wanted.items():
         np.testing.assert_allclose(end[name], value, rtol=1e-9, atol=1e-10, err_msg=name)
         assert name == "N.first.b" or np.abs(end[name] - first[name]).max() > 1e-6, name

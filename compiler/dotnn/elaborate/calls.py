@@ -135,7 +135,7 @@ def _refuse_all(frame: Frame, name: str, given: Given, at: Part) -> None:
     """In an index equation `sum(x[b, i])` would take all places, those of the left side too: `over` says which."""
     if frame.equation is None or name not in WHOLE or len(given) != 1 or not isinstance(given[0][1], Tensor):
         return
-    left = [label for label in given[0][1].labels if label in frame.equation.left]
+    left = [label for label in given[0][1].labels if label and label in frame.equation.left]
     if left and has_index(given[0][2]):
         inner = [label for label in given[0][1].labels if label and label not in left]
         over = inner[0] if len(inner) == 1 else f"({', '.join(inner)})" if inner else left[-1]

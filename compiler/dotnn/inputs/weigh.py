@@ -62,9 +62,9 @@ def above_nothing(tape: Tape, count: Value) -> Value:
 def check(columns: Columns, weight: Value) -> str:
     """What is wrong with the weights of the training rows; empty where nothing is, or where a net is part of them."""
     graph = only(columns.machine.tape.graph(), {"x": weight.name})
-    known = graph.nodes[0] if len(graph.nodes) == 1 else None
-    if known is not None and known.op == "literal" and float(known.attributes["value"]) <= 0:
-        return f"every row would have the weight {known.attributes['value']:g}"
+    number = graph.nodes[0].attributes.get("value") if len(graph.nodes) == 1 else None
+    if isinstance(number, int | float) and number <= 0:
+        return f"every row would have the weight {number:g}"
     if any(fed.role != "data" for fed in graph.inputs) or weight.dims[:1] != (BATCH,):
         return ""
     least, greatest = columns.fit.range(columns.fitting("weight"), graph)
