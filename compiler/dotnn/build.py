@@ -6,7 +6,7 @@ All of them come from one net. In `train` and `init` the branch `when training` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -93,6 +93,8 @@ class Measured:
     parts: InParts | None = None
     places: Value | None = None
     """How many places the mean is of, where ``count`` is kept from being 0."""
+    unlike_rows: bool = False
+    """Whether rows count for more or less, so that the means of batches have no mean by rows."""
 
     def write(self, tape: Tape, name: str) -> None:
         """Outputs `NAME.total` and `NAME.count`, or the parts `NAME.1`, `NAME.2`, …"""
@@ -238,6 +240,8 @@ class Builder:
                     figure.write(phase.tape, name)
             else:
                 phase.tape.output(name, figure.total / figure.count, figure.role)
+                if figure.places is not None and figure.unlike_rows:  # for the figure of an epoch
+                    replace(figure, count=figure.places).write(phase.tape, name)
         if phase.machine.batches != "step":
             phase.tape.output(PLACES, figures["loss"].places or figures["loss"].count, "output")
         for path, value in phase.machine.successors.items():
@@ -415,7 +419,8 @@ class Builder:
                 count = above_nothing(tape, count)
             batchwise = phase.machine.phase == "init" or (phase.machine.training and role != "metric")
             if apart or batchwise or role == "loss":
-                return Measured(total, count, role, places=places)
+                unlike = objective.weights is not None or objective.where is not None
+                return Measured(total, count, role, places=places, unlike_rows=unlike)
             return Measured(total, count, role, in_parts(total / count, ends))
 
     def _by_place(self, phase: Phase, objective: Objective, made: Tensor, ends: set[str], what: str) -> Tensor:

@@ -71,3 +71,9 @@ def test_of_several_checkpoints_the_newest_whole_one(runs, nn):
     code, _, err = nn("eval", "runs/killed")
     assert code == 1
     assert "this one has no weights.safetensors" in err
+
+
+def test_a_wrong_word_for_an_option_is_told_in_plain_words(runs, nn):
+    code, out, err = nn("check", "points.nn", "--format", "xml")
+    assert (code, out) == (2, "")
+    assert err.endswith("Invalid value for '--format': 'xml' is not one of 'text', 'json', 'github', 'sarif'.\n")

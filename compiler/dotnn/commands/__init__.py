@@ -19,6 +19,8 @@ LIMITED = ("check", "data", "compile", "train", "resume", "eval", "probe", "ir")
 """Verbs that read a spec, and so ask how much it may ask for."""
 
 OURS, INTERRUPTED = 3, 130
+WrongUse: Any = typer.BadParameter.__mro__[2]
+"""What typer raises for every word on the command line that does not fit; it exports none but the most special."""
 OURSELVES = "nn"
 
 
@@ -31,7 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     rest = [word for word in words if word != "--debug"]
-    application(debug, rest[0] if rest else "")(rest, prog_name="nn")
+    try:
+        code = application(debug, rest[0] if rest else "")(rest, prog_name="nn", standalone_mode=False)
+    except WrongUse as wrong:
+        wrong.message = wrong.message.replace("Value error, ", "")  # pydantic's own words, by way of typer
+        wrong.show()
+        code = wrong.exit_code
+    except typer.Abort:
+        code = INTERRUPTED
+    raise SystemExit(code or 0)
 
 
 def application(debug: bool = False, first: str = "") -> typer.Typer:

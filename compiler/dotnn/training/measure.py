@@ -48,8 +48,8 @@ class Running:
 
     def __init__(self, program: Program, graph: Graph) -> None:
         there = {output.name for output in graph.outputs}
-        self.means = [figure.name for figure in program.figures if figure.name in there]
         self.tally = Tally(program, graph)
+        self.means = [f.name for f in program.figures if f.name in there and f.name not in self.tally.names]
         self.names = [f.name for f in program.figures if f.name in self.means or f.name in self.tally.names]
         self.begin()
 
