@@ -48,6 +48,19 @@ np.savez(here / "weights.npz", **state)
 '''
 
 
+BY_ROWS = (
+    "    losses = []",
+    '        losses, steps_left = losses + [made["loss"]] * len(picked), steps_left - 1',
+    "np.mean(losses)",
+)
+BY_PLACES = (
+    "    total, count = 0.0, 0.0",
+    '        total, count, steps_left = total + made["loss.total"], count + made["loss.count"], steps_left - 1',
+    "total / count",
+)
+"""The same where rows do not all count alike, so that a batch counts by its places or weights."""
+
+
 class NoSuchHost(Problem):
     code = "X007"
     title = "no host program is written in `{name}`"
@@ -68,4 +81,8 @@ def host(program: Program, language: str) -> tuple[str, str]:
     if language not in HOSTS:
         raise NoSuchHost(name=language, known=", ".join(HOSTS)).error()
     file, text = HOSTS[language]
-    return file, text.format(name=program.name, spec=program.spec)
+    text = text.format(name=program.name, spec=program.spec)
+    if any(output.name == "loss.total" for output in program.graphs["train"].outputs):
+        for rows, places in zip(BY_ROWS, BY_PLACES, strict=True):
+            text = text.replace(rows, places)
+    return file, text

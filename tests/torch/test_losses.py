@@ -1,35 +1,13 @@
 """The PyTorch file of a spec learns what `nn train` learns: the same figures, epoch by epoch."""
 
-import math
 from dataclasses import replace
 
 import pytest
+from tests.torch.beside import compare, learned
 from tests.torch.conftest import ROOT, compiled, export, run
-
-from dotnn.plugins import Options, backend
-from dotnn.training.loop import train
 
 pytestmark = pytest.mark.peers
 pytest.importorskip("torch", reason="PyTorch is not installed (pip install -e '.[peers]')")
-
-CLOSE = 1e-5
-"""How far a figure may be from ours, relative to it: single precision, after hundreds of steps."""
-
-
-def learned(made, name="onnx"):
-    return train(made.program, made.dataset, backend(name), Options(threads=1), [])
-
-
-def compare(history, outcome):
-    assert len(history) == len(outcome.history)
-    seen = 0
-    for mine, theirs in zip(history, outcome.history, strict=True):
-        assert list(mine) == list(theirs.splits)
-        for split, figures in mine.items():
-            for figure, value in figures.items():
-                assert value == pytest.approx(theirs.splits[split][figure], rel=CLOSE, abs=1e-7, nan_ok=True)
-                seen += not math.isnan(value)
-    assert seen >= 4 * len(history) - 4
 
 
 @pytest.mark.parametrize("name", ["blocks", "line", "own", "weighed", "words"])

@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 import pytest
+from tests.torch.beside import compare, learned
 from tests.torch.conftest import compiled, export, run
-from tests.torch.test_losses import compare, learned
 
 from dotnn_grammar.problems import ProblemError
 

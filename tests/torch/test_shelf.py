@@ -3,8 +3,8 @@
 import re
 
 import pytest
+from tests.torch.beside import learned
 from tests.torch.conftest import compiled, export, run
-from tests.torch.test_losses import learned
 
 from dotnn.elaborate.library import standard, standard_names
 from dotnn.testing.lines import told

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.torch.beside import compare, learned
 from tests.torch.conftest import ROOT, export, run
-from tests.torch.test_losses import compare, learned
 
 from dotnn.compiler import compile_file
 from dotnn.read.files import read_file

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from dotnn.data import Rows
 from dotnn.job import Compiled
 from dotnn.plugins import Options, backend
 from dotnn.training.evaluate import measure
+from dotnn.training.loop import train
 from dotnn_grammar.problems import Problem, ProblemError
+from dotnn_onnx.plugin import OnnxBackend
 
 Array = np.ndarray[Any, Any]
 
@@ -191,7 +195,7 @@ def test_the_manifest_calls_it_a_weight(tmp_path: Path) -> None:
     made = compiled(tmp_path, "loss cross_entropy(logits, label) weighted by importance")
     roles = {raw.name: raw.role for raw in made.program.inputs}
     assert roles == {"x": "data", "label": "label", "importance": "weight"}
-    backend("onnx").write(made.program, made.source, tmp_path / "bundle", Options())
+    OnnxBackend().write(made.program, made.source, tmp_path / "bundle", Options())
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text(encoding="utf-8"))
     fed = {fed["name"]: fed["role"] for fed in manifest["graphs"]["train"]["inputs"]}
     assert fed["importance"] == "weight"
@@ -237,3 +241,29 @@ def test_accumulated_gradients_are_those_of_the_larger_batch(tmp_path: Path) -> 
         ends.append(read_weights(tmp_path / name)["N.logits.dense.W"])
     whole, parts = ends
     assert np.allclose(whole, parts, rtol=1e-5, atol=1e-7)
+
+
+UNLIKE = {
+    "loss weighed": "loss cross_entropy(logits, label) weighted by importance",
+    "loss of some": "loss cross_entropy(logits, label) where label != 0",
+    "both": "loss cross_entropy(logits, label) where rare == 0 weighted by importance",
+    "error of some": "loss cross_entropy(logits, label)\n  error argmax(logits) != label where label != 0",
+    "error weighed": "loss cross_entropy(logits, label)\n  error argmax(logits) != label weighted by importance",
+}
+
+
+@pytest.mark.parametrize("lines", UNLIKE.values(), ids=UNLIKE)
+def test_the_train_figures_of_an_epoch_are_those_of_the_split(tmp_path: Path, lines: str) -> None:
+    """Where nothing moves: each batch counts by its places or weights, which differ from batch to batch."""
+    made = compiled(tmp_path, lines, net=NET.replace("lr = 0.1", "lr = 0"))
+    outcome = train(made.program, made.dataset, backend("reference"), Options(), [])
+    logged = outcome.history[0].splits["train"]
+    assert set(logged) >= {"loss"} | ({"error"} if "error" in lines else set())
+    assert logged == pytest.approx({name: outcome.splits["train"][name] for name in logged}, rel=1e-5)
+
+    arrays = dict(made.dataset.splits["train"].arrays)
+    OnnxBackend().write(made.program, made.source, tmp_path / "b", Options(), host="python", arrays=arrays)
+    command = [sys.executable, "-W", "error", "host.py", "1"]
+    ran = subprocess.run(command, cwd=tmp_path / "b", capture_output=True, text=True, timeout=60, check=True)
+    assert float(ran.stdout.split()[-1]) == pytest.approx(outcome.splits["train"]["loss"], abs=1e-4)
+    assert len((tmp_path / "b" / "host.py").read_text(encoding="utf-8").splitlines()) < 40

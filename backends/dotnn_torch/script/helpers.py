@@ -127,6 +127,13 @@ def weighted_mean(value, weight, kept=True):
     return torch.where(weight > 0, weight * value, 0).sum() / torch.where(total > 0, total, 1)
 '''
 
+WEIGHTS = '''\
+def weights_of(value, weight, kept=True):
+    """What all places weigh together: by this a batch counts among the others."""
+    weight = weight.reshape(weight.shape + (1,) * (value.dim() - weight.dim()))
+    return (weight.expand_as(value) * kept).sum()
+'''
+
 PRODUCT = '''\
 class Product(torch.autograd.Function):
     """A matrix product of numbers rounded to bfloat16, as are those of its gradient. Sums are not rounded."""
@@ -167,6 +174,7 @@ _TEXTS = {
     "moments": MOMENTS,
     "kept": KEPT,
     "weighted": WEIGHTED,
+    "weights": WEIGHTS,
     "product": PRODUCT,
     "clip": CLIP,
 }

@@ -208,25 +208,49 @@ def _epoch(book: Book, steps: Steps) -> list[str]:
     plan = book.trace.program.plan
     measured = ", ".join(f'"{f.name}": 0.0' for f in book.trace.program.figures if f.role in ("loss", "error"))
     start = ["net.train()", f"sums = {{{measured}}}"]
+    start += ["counted = dict.fromkeys(sums, 0.0)"] if _unlike(book) else []
     if plan.accumulate > 1:
-        return [*start, *_gathered(book, steps), "train = {name: value / count for name, value in sums.items()}"]
+        return [*start, *_gathered(book, steps), _means(book, "count")]
     clear = "optimizer.zero_grad(set_to_none=False)" if _idle(book) else "optimizer.zero_grad()"
     batch = ["random.begin(step)", "step += 1", BATCH, "now = figures(net, batch)", clear,
-             'now["loss"].backward()', *_gradients(book), *steps.each, "optimizer.step()", *_ADDED]  # fmt: skip
+             'now["loss"].backward()', *_gradients(book), *steps.each, "optimizer.step()", *_added(book)]  # fmt: skip
     share = "count"
     if plan.steps is not None:
-        start.append("seen = 0")
-        batch = ["if step == STEPS:", "    break", *batch, "seen += len(places)"]
+        batch = ["if step == STEPS:", "    break", *batch]
+        if not _unlike(book):
+            start.append("seen = 0")
+            batch.append("seen += len(places)")
         share = "seen"
     return [
         *start,
         "for places in random.shuffle(number - 1, count).split(BATCH):",
         *indent(batch),
-        f"train = {{name: value / {share} for name, value in sums.items()}}",
+        _means(book, share),
     ]
 
 
-_ADDED = ["for name in sums:", "    sums[name] += now[name].item() * len(places)"]
+def _added(book: Book) -> list[str]:
+    """What a batch brings to the figures of an epoch: by its rows, or by the places of which a mean is made."""
+    if not _unlike(book):
+        return ["for name in sums:", "    sums[name] += now[name].item() * len(places)"]
+    return [
+        "for name in sums:",
+        '    many = float(now.get(f"{name} places", len(places)))',
+        "    sums[name] += now[name].item() * many",
+        "    counted[name] += many",
+    ]
+
+
+def _unlike(book: Book) -> bool:
+    """Whether rows may count for more or less in the loss or the error."""
+    lines = [book.trace.train.loss, *([book.trace.train.error] if book.trace.train.error else [])]
+    return any(line.where is not None or line.weights is not None for line in lines)
+
+
+def _means(book: Book, share: str) -> str:
+    if not _unlike(book):
+        return f"train = {{name: value / {share} for name, value in sums.items()}}"
+    return "train = {name: value / (counted[name] or math.nan) for name, value in sums.items()}"
 
 
 def _gathered(book: Book, steps: Steps) -> list[str]:
@@ -242,7 +266,7 @@ def _gathered(book: Book, steps: Steps) -> list[str]:
         )
     clear = "optimizer.zero_grad(set_to_none=False)" if _idle(book) else "optimizer.zero_grad()"
     inner = ["random.begin(seen)", "seen += 1", BATCH, "now = figures(net, batch)",
-             '(now["loss"] * len(places) / whole).backward()', *_ADDED]  # fmt: skip
+             '(now["loss"] * len(places) / whole).backward()', *_added(book)]  # fmt: skip
     update = [
         "together = batches[first : first + ACCUMULATE]  # these make one step",
         "whole = sum(len(places) for places in together)",

@@ -93,6 +93,8 @@ class Figures(Body):
         super().__init__(book, Known(blank, USER), "", False)
         self.the_net = net
         self.used: list[str] = []
+        self.places: list[tuple[str, str]] = []
+        """By how much a batch counts in loss or error, where this is not by its rows."""
 
     def column(self, word: str) -> Code | None:
         if word not in self.book.trace.columns:
@@ -112,23 +114,46 @@ class Figures(Body):
         return call("net", *(self.accepted(a, p).text for a, p in zip(given, inputs, strict=False)))
 
     def mean(
-        self, objective: spec.Expression, where: spec.Expression | None, weights: spec.Expression | None = None
+        self,
+        objective: spec.Expression,
+        where: spec.Expression | None,
+        weights: spec.Expression | None = None,
+        at: str = "",
     ) -> str:
+        """The mean over all places, or over those of ``where``; ``at``: a name for what it is the mean of."""
         x = self.argument(objective)
         if not x.tensors:
             self.refuse(objective, "a number that nothing changes")
+        value = at or x.real.text
+        if at:
+            self.put(f"{at} = {x.real.text}")
         if weights is not None:
             if all(t.rank == 0 for t in x.tensors):
                 self.refuse(objective, "a mean whose rows are weighed")
             self.book.helpers.add("weighted")
             kept = "" if where is None else f", {self.code(where).text}"
-            return f"weighted_mean({x.real.text}, {self.argument(weights).real.text}{kept})"
+            return f"weighted_mean({value}, {self.argument(weights).real.text}{kept})"
         if where is not None:
             self.book.helpers.add("kept")
-            return f"mean_where({x.real.text}, {self.code(where).text})"
+            return f"mean_where({value}, {self.code(where).text})"
         if all(t.rank == 0 for t in x.tensors):
             return x.real.text
         return f"{x.real.at(ATOM)}.mean()"
+
+    def objective(self, name: str, part: spec.Objective) -> str:
+        """The loss or the error of these rows. Notes how many places it is the mean of, where rows may count unlike."""
+        if part.where is None and part.weights is None:
+            return self.mean(part.value, None)
+        at = f"{name}_at"
+        made = self.mean(part.value, part.where, part.weights, at)
+        kept = [] if part.where is None else [self.code(part.where)]
+        if part.weights is None:
+            count = f"{kept[0].at(ATOM)}.expand_as({at}).sum()"
+        else:
+            self.book.helpers.add("weights")
+            count = call("weights_of", at, self.argument(part.weights).real.text, *(k.text for k in kept)).text
+        self.places.append((f"{name} places", count))
+        return made
 
     def table(self, metric: spec.Metric, rank: int) -> str:
         """A metric that is a list or a table of numbers, as it is."""
@@ -153,9 +178,9 @@ def write_figures(book: Book, net: Known | None) -> list[str]:
         body.put(f"{', '.join(names)} = {call('net', *given).text}")
         body.names |= {n: Code(free(n)) for n in book.trace.results}
     body.block(train.assigns)
-    entries = [("loss", body.mean(train.loss.value, train.loss.where, train.loss.weights))]
+    entries = [("loss", body.objective("loss", train.loss))]
     if train.error is not None:
-        entries.append(("error", body.mean(train.error.value, train.error.where, train.error.weights)))
+        entries.append(("error", body.objective("error", train.error)))
     metrics: list[tuple[str, str]] = []
     tables = {figure.name: len(figure.dims) for figure in book.trace.program.figures if figure.dims}
     for metric in train.metrics:
@@ -166,9 +191,11 @@ def write_figures(book: Book, net: Known | None) -> list[str]:
     order = [n for n in book.trace.columns if n in body.used]
     first = f"{', '.join(free(n) for n in order)} = {', '.join(f'rows[{chr(34)}{n}{chr(34)}]' for n in order)}"
     made = ["return {", *_pairs(entries), "}"]
-    if metrics:
-        made = ["made = {", *_pairs(entries), "}", "if not net.training:", "    made |= {", *indent(_pairs(metrics)),
-                "    }", "return made"]  # fmt: skip
+    if metrics or body.places:
+        made = ["made = {", *_pairs(entries), "}"]
+        for when, pairs in (("if net.training:", body.places), ("if not net.training:", metrics)):
+            made += [when, "    made |= {", *indent(_pairs(pairs)), "    }"] if pairs else []
+        made.append("return made")
     doc = docstring("What is measured on these rows; `loss` is what training makes small.")
     lines = [*doc, first, *body.lines, *made]
     return ["def figures(net, rows):", *indent(lines)]

@@ -44,7 +44,7 @@ class Flag:
 
 
 class Running:
-    """The train figures of an epoch while it goes on, each step weighted by its rows."""
+    """The train figures of an epoch while it goes on, each step by its rows, or by its places or weights."""
 
     def __init__(self, program: Program, graph: Graph) -> None:
         there = {output.name for output in graph.outputs}
