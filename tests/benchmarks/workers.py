@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from time import perf_counter
 
@@ -48,7 +49,7 @@ def dotnn(case: Case, folder: Path, threads: int) -> tuple[str, Steps]:
 
     from dotnn import __version__
     from dotnn.compiler import compile_file
-    from dotnn.plugins import Options, backend
+    from dotnn.plugins import Options, Steady, backend
 
     state, x, label = start(folder)
     program = compile_file(folder / "net.nn").program
@@ -58,9 +59,10 @@ def dotnn(case: Case, folder: Path, threads: int) -> tuple[str, Steps]:
 
     def steps(count: int) -> list[float]:
         losses = []
-        for _ in range(count):
-            rows, labels = next(batches)
-            losses.append(float(session.step({"x": rows, "label": labels})["loss"]))
+        with session.steady() if isinstance(session, Steady) else nullcontext():  # as `nn train` makes its steps
+            for _ in range(count):
+                rows, labels = next(batches)
+                losses.append(float(session.step({"x": rows, "label": labels})["loss"]))
         return losses
 
     return f"dotnn {__version__} on onnxruntime {ort.__version__}", steps
