@@ -3,9 +3,12 @@
 import csv
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
+
+from dotnn.insight.save import as_npz
 
 FIRST, TURN, LAST = "Sides.hidden", "Sides.turn[{}].h.dense", "Sides.scores.dense"
 
@@ -286,3 +289,14 @@ def test_a_picture_is_drawn(nn, trained, tmp_path, words):
     code, _, err = nn("probe", trained.run, *words, "--all", "--save", tmp_path / "x.png")
     assert (code, err) == (0, "")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_archive_takes_any_name() -> None:
+    """`np.savez` has parameters of its own called `file` and `allow_pickle`."""
+    arrays: dict[str, Any] = {
+        "example": np.arange(2),
+        "file": np.ones((2, 3), np.float32),
+        "allow_pickle": np.array([True, False]),
+    }
+    with np.load(io.BytesIO(as_npz(arrays)), allow_pickle=False) as held:
+        assert {name: held[name].tolist() for name in held} == {name: a.tolist() for name, a in arrays.items()}

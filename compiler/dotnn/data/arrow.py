@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -83,7 +84,8 @@ def _column(array: Any) -> Column:
         kind = array.type
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
     if number and not array.null_count:
-        return array.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+        numbers: Column = array.to_numpy(zero_copy_only=False)
+        return numbers
     if pa.types.is_nested(kind):
         return ["" if value is None else Nested("…") for value in array.to_pylist()]
     return [_text(value) for value in array.to_pylist()]
@@ -134,7 +136,7 @@ def _plain(reason: str) -> str:
 @contextmanager
 def _opened(file: TableFile) -> Iterator[_Table]:
     try:
-        import pyarrow  # noqa: F401
+        importlib.import_module("pyarrow")
     except ImportError:
         raise NeedsExtra(span=file.span, file=file.shown).error() from None
     with open_table(file) as raw:

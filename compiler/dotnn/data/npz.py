@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import PurePath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +76,7 @@ class Stored:
                 yield raw
                 return
             with zipfile.ZipFile(raw) as archive, archive.open(self.member) as inner:
-                yield inner  # type: ignore[misc]
+                yield cast(BinaryIO, inner)
 
     def _header(self, raw: BinaryIO) -> Header:
         """The array's own description. Leaves the file where its numbers begin."""

@@ -5,7 +5,7 @@ Whatever the word, a ``Supply`` is what is left: the names of the columns, and r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -174,22 +174,36 @@ def dotnn_sources() -> Sequence[Any]:
     return (TableSource(), IdxSource(), NpzSource())
 
 
-class Given:
-    """A stranger's table, which is believed nothing: its columns are counted, its rows too. Satisfies ``Supply``."""
+class _Stranger:
+    """A stranger's table, which is believed nothing."""
 
     def __init__(self, word: str, table: Any, span: Span | None) -> None:
         self.word, self.table, self.span = word, table, span
         shown = self._guarded(lambda: str(table.shown))
         self.file = TableFile(path=Path(f"{word}:{shown}"), shown=show(shown, 200), span=span)
 
-    def header(self) -> tuple[str, ...]:
-        names = tuple(self._guarded(lambda: list(self.table.header())))
+    def _agree(self, names: Collection[Any]) -> None:
+        """Refuses columns without names, and too many of them."""
         if not names or not all(isinstance(name, str) and name.strip() for name in names):
             raise self._broken("its columns have no names").error()
-        if len(set(names)) < len(names):
-            raise self._broken("two of its columns have one name").error()
         if len(names) > limits().columns:
             raise self._broken(f"it has more than {limits().columns} columns").error()
+
+    def _guarded(self, act: Any) -> Any:
+        return guarded(act, self.word, self.span)
+
+    def _broken(self, why: str) -> SourceBreaks:
+        return SourceBreaks(span=self.span, word=self.word, why=why)
+
+
+class Given(_Stranger):
+    """A stranger's table of texts: its columns are counted, its rows too. Satisfies ``Supply``."""
+
+    def header(self) -> tuple[str, ...]:
+        names = tuple(self._guarded(lambda: list(self.table.header())))
+        self._agree(names)
+        if len(set(names)) < len(names):
+            raise self._broken("two of its columns have one name").error()
         return names
 
     def forms(self) -> Mapping[str, Form]:
@@ -235,30 +249,16 @@ class Given:
         if not number:
             raise self._broken("it has no rows").error()
 
-    def _guarded(self, act: Any) -> Any:
-        return guarded(act, self.word, self.span)
 
-    def _broken(self, why: str) -> SourceBreaks:
-        return SourceBreaks(span=self.span, word=self.word, why=why)
-
-
-class GivenArrays:
+class GivenArrays(_Stranger):
     """A stranger's table of arrays, looked at as it comes in. Satisfies ``Supply``."""
-
-    def __init__(self, word: str, table: Any, span: Span | None) -> None:
-        self.word, self.table, self.span = word, table, span
-        shown = self._guarded(lambda: str(table.shown))
-        self.file = TableFile(path=Path(f"{word}:{shown}"), shown=show(shown, 200), span=span)
 
     def header(self) -> tuple[str, ...]:
         return tuple(self.forms())
 
     def forms(self) -> Mapping[str, Form]:
         columns = self._guarded(lambda: dict(self.table.columns()))
-        if not columns or not all(isinstance(name, str) and name.strip() for name in columns):
-            raise self._broken("its columns have no names").error()
-        if len(columns) > limits().columns:
-            raise self._broken(f"it has more than {limits().columns} columns").error()
+        self._agree(columns)
         made = {name: Form(str(dtype), tuple(int(d) for d in dims)) for name, (dtype, dims) in columns.items()}
         for form in made.values():
             if len(form.dims) >= limits().rank or prod(form.dims) > limits().numbers:
@@ -307,12 +307,6 @@ class GivenArrays:
                 raise self._broken(f"`{show(name)}` comes with other dims than it said").error()
             columns[name] = array.tolist() if array.dtype.kind == "U" else array
         return ArrayRows(self.file, columns, first)
-
-    def _guarded(self, act: Any) -> Any:
-        return guarded(act, self.word, self.span)
-
-    def _broken(self, why: str) -> SourceBreaks:
-        return SourceBreaks(span=self.span, word=self.word, why=why)
 
 
 def guarded(act: Any, word: str, span: Span | None) -> Any:

@@ -42,9 +42,11 @@ from dotnn.elaborate.values import (
     next_step,
 )
 from dotnn.elaborate.vocabulary import settings_of, speak
+from dotnn.graph import Dim
 from dotnn.operation import shape_text
 from dotnn.spec import Argument, Parameter, Part, Result, Stage
 from dotnn.spec import Call as CallText
+from dotnn.tape import Value
 from dotnn.write import write_type
 from dotnn_grammar.problems import perhaps
 
@@ -162,8 +164,11 @@ def _primitive(frame: Frame, primitive: Primitive, given: Given, at: Part) -> An
             frame.fail(GivenTwice, part, name=name)
         settings[name] = value
     values = [value for name, value, _ in given if name is None]
+
+    def noise(dims: tuple[Dim, ...], bits: int) -> Value:
+        return machine.random(dims, frame.here or primitive.name, bits)
+
     with computing(frame, at):
-        noise = lambda dims, bits: machine.random(dims, frame.here or primitive.name, bits)  # noqa: E731
         return speak(Spoken(machine.tape, primitive.name, values, settings, noise))
 
 

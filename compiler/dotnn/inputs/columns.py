@@ -151,7 +151,8 @@ class DataBlock:
         """Every row of it. Raises ``ProblemError``."""
         wanted = tuple(raws.values())
         if self.generated:
-            return self.generator.load(wanted, spans)  # type: ignore[no-any-return]
+            generated: Dataset = self.generator.load(wanted, spans)
+            return generated
         root = self.lineage.root
         by = root.split.stratify if root.split else None
         is_read = by in raws and len(self.lineage.wordings.get(str(by), ())) == 1

@@ -6,13 +6,14 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dotnn.insight.ask import Answer
+from dotnn.insight.ask import Answer, Array
 from dotnn_grammar.problems import Problem
 
 KINDS = (".npz", ".csv", ".json", ".png")
@@ -45,10 +46,7 @@ def save(path: Path, answers: Sequence[Answer], examples: Sequence[int], by: Ans
     everything = [*answers, by] if by is not None else list(answers)
     match path.suffix:
         case ".npz":
-            named = {answer.text: answer.numbers for answer in everything}
-            held = io.BytesIO()
-            np.savez(held, example=np.asarray(examples), **named)  # type: ignore[arg-type]
-            path.write_bytes(held.getvalue())
+            path.write_bytes(as_npz({"example": np.asarray(examples)} | {a.text: a.numbers for a in everything}))
         case ".csv":
             path.write_text(as_csv(everything, examples), encoding="utf-8")
         case ".json":
@@ -57,6 +55,16 @@ def save(path: Path, answers: Sequence[Answer], examples: Sequence[int], by: Ans
             from dotnn.insight.plot import draw
 
             draw(path, answers, examples, by)
+
+
+def as_npz(arrays: Mapping[str, Array]) -> bytes:
+    """The arrays as `np.load` reads them. `np.savez` takes names as Python's, and a tensor may be called `file`."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+    return held.getvalue()
 
 
 def as_json(answers: Sequence[Answer], examples: Sequence[int]) -> dict[str, Any]:

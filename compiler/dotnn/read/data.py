@@ -160,7 +160,7 @@ class DataBlock(Settings):
         head = self.reader.span(tree).to(self.reader.span(name))
         for line in lines:
             if line is not None:
-                self.attempt(lambda line=line: self._line(branch(line)))  # type: ignore[misc]
+                self.attempt(self._line, branch(line))
         if "source" not in self.seen:
             self.missing("source", self.forms["source"], "where the rows come from", head)
         if not self.columns and not self.problems:
@@ -196,7 +196,7 @@ class DataBlock(Settings):
                 word = kids(part)[0]
                 self.problems.append(StaysTheSame(span=self.reader.span(word), word=str(word), name=own, base=other))
             elif part is not None:
-                self.attempt(lambda part=part: self._columns(part))  # type: ignore[misc]
+                self.attempt(self._columns, part)
         if not self.columns and not self.problems:
             self.problems.append(NoColumns(span=head, name=str(name)))
         self.problems.extend(refuse_twice([(c.name, c.span) for c in self.columns], "one data block"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from lark import Token, Tree
 
@@ -333,7 +333,7 @@ class Reader:
         """A function, layer, net or optimizer."""
         word, name, first, second, *rest = kids(tree)
         *results, body = rest
-        kind: Literal["function", "layer", "net", "optimizer"] = str(word)  # type: ignore[assignment]
+        kind = cast(Literal["function", "layer", "net", "optimizer"], str(word))
         listed = [self.parameters(branch(part)) for part in (first, second) if part is not None]
         settings, inputs = (None, listed[0]) if len(listed) == 1 else (listed[0], listed[1])
         given = kids(branch(results[0])) if results and results[0] is not None else []

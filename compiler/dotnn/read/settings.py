@@ -119,10 +119,10 @@ class Settings:
         self.problems: list[Problem] = []
         self.seen: dict[str, Span] = {}
 
-    def attempt(self, read: Callable[[], None]) -> None:
+    def attempt(self, read: Callable[[Branch], None], tree: Branch) -> None:
         """Reads one line; what is wrong with it is kept, so that the others are still read."""
         try:
-            read()
+            read(tree)
         except ProblemError as wrong:
             self.problems.extend(wrong.problems)
 

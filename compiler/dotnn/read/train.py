@@ -89,7 +89,7 @@ class TrainBlock(Settings):
             self.problems.append(NotOn(span=self.reader.span(on), word=str(on), net=known, data=str(data)))
         for line in lines:
             if line is not None:
-                self.attempt(lambda line=line: self._line(branch(line)))  # type: ignore[misc]
+                self.attempt(self._line, branch(line))
         self._complete(head)
         if self.problems or self.loss is None or self.optimizer is None or self.batch is None:
             return None

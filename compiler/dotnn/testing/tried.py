@@ -21,7 +21,7 @@ from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Machine, PhaseName
 from dotnn.elaborate.values import Known, Tensor
-from dotnn.graph import Dim, Graph, Type, measure
+from dotnn.graph import Dim, Dtype, Graph, Type, measure
 from dotnn.read import read_definitions
 from dotnn.simplify import simplify
 from dotnn.spec import Definition, Name, Number, Parameter
@@ -49,6 +49,7 @@ LEVEL = {"equal": 0.5, "zero": 0.0}
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _RANGE = re.compile(rf"\s+in\s+({_NUMBER})\s*\.\.\s*({_NUMBER})$")
+_DTYPES: dict[str, Dtype] = {"int": "i64", "bool": "bool"}
 
 
 @dataclass(frozen=True)
@@ -303,7 +304,7 @@ def _fed(parameter: Parameter, item: str) -> Fed:
     limits = _RANGE.search(item)
     return Fed(
         parameter.name,
-        Type(dtype={"int": "i64", "bool": "bool"}.get(str(parameter.type.word), "f32"), dims=tuple(dims)),  # type: ignore[arg-type]
+        Type(dtype=_DTYPES.get(str(parameter.type.word), "f32"), dims=tuple(dims)),
         int(below.value) if below is not None else None,
         (float(limits[1]), float(limits[2])) if limits else None,
     )
