@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dotnn.graph import dump
+from dotnn.data.lengths import table_of
+from dotnn.graph import Graph, dump
 from dotnn.plugins import Options
 from dotnn.program import Program
 from dotnn.training.files import DISK
@@ -22,6 +23,7 @@ from dotnn_onnx.writer import OPSET
 
 if TYPE_CHECKING:
     import onnx
+    from dotnn_onnx.session import Lowered
 
 Array = np.ndarray[Any, Any]
 
@@ -75,6 +77,9 @@ def _files(
         wanted = [fed.name for fed in program.graphs["train"].inputs if fed.role in ("data", "label", "weight")]
         for name in wanted:
             yield f"data/{name}.npy", _npy(arrays[name])
+        lengths = table_of(program.plan, program.inputs, arrays)
+        if lengths is not None:
+            yield "data/lengths.npy", _npy(lengths)
         yield script, text.encode()
     yield "manifest.json", dump(manifest_of(program, OPSET)).encode()
 
@@ -94,22 +99,36 @@ def put(path: Path, content: bytes) -> None:
         raise CannotWrite(path=str(path), why=error.strerror or str(error)).error() from error
 
 
-def bake(program: Program, state: Mapping[str, Array], options: Options = PORTABLE) -> bytes:
-    """predict.onnx of a run: the weights inside, only the net's raw inputs to feed. Raises ``ProblemError``."""
-    model = bake_model(program, state, options)
+def bake(program: Program, state: Mapping[str, Array], options: Options = PORTABLE, graph: str = "predict") -> bytes:
+    """predict.onnx of a run: the weights inside, only the net's raw inputs to feed; or another of its graphs.
+
+    Raises ``ProblemError``.
+    """
+    return _whole(bake_model(program.graphs[graph], state))
+
+
+def held(graph: Graph, state: Mapping[str, Array], options: Options) -> Lowered:
+    """A graph with these inputs as numbers inside, ready to run. Raises ``ProblemError``."""
+    from dotnn_onnx.device import choose
+    from dotnn_onnx.session import Lowered
+
+    target = choose(options.device) if options.target == "device" else options.target
+    return Lowered(graph, _whole(bake_model(graph, state, target)), frozenset(state))
+
+
+def _whole(model: onnx.ModelProto) -> bytes:
     size = model.ByteSize()
     if size >= 2**31:
         raise TooLarge(gigabytes=size / 1e9).error()
     return serialize(model)
 
 
-def bake_model(program: Program, state: Mapping[str, Array], options: Options = PORTABLE) -> onnx.ModelProto:
-    """The predict graph with the state as constants."""
+def bake_model(graph: Graph, state: Mapping[str, Array], target: str = "portable") -> onnx.ModelProto:
+    """A graph with what it has of the state as numbers inside."""
     from onnx import numpy_helper
 
-    graph = program.graphs["predict"]
-    model = lower(graph, "portable")
-    inside = [fed.name for fed in graph.inputs if fed.role == "state"]
+    model = lower(graph, target)
+    inside = [fed.name for fed in graph.inputs if fed.role == "state" and fed.name in state]
     fed = [info for info in model.graph.input if info.name not in inside]
     del model.graph.input[:]
     model.graph.input.extend(fed)

@@ -14,7 +14,9 @@ from typing import cast
 import numpy as np
 
 from dotnn.graph import Dim, Dtype, Node, multiply
+from dotnn_onnx.recurrent import kernel
 from dotnn_onnx.spelling import rule_of
+from dotnn_onnx.spelling.convolve import write_convolve
 from dotnn_onnx.spelling.halves import half, halved
 from dotnn_onnx.spelling.index import place_of
 from dotnn_onnx.view import View
@@ -116,6 +118,24 @@ def product_and_sum(view: View, node: Node) -> Spelt | None:
     return None
 
 
+def convolution_and_bias(view: View, node: Node) -> Spelt | None:
+    """``convolve(x, W) + b`` with one number a channel: the operator adds it as it goes."""
+    for summand, c in (node.inputs, node.inputs[::-1]):
+        maker, spread = view.only(summand, "convolve"), view.made_by(c, "reshape")
+        if maker is None or spread is None or maker.type != node.type or node.type.dtype != "f32":
+            continue
+        bias = spread.inputs[0]
+        channels, places = node.type.dims[1], (1,) * (node.type.rank - 2)
+        if view.types[bias].dims == (channels,) and spread.type.dims in ((channels, *places), (1, channels, *places)):
+            write = partial(_write_with_bias, maker, bias, node.name)
+            return Spelt((*maker.inputs, bias), write)
+    return None
+
+
+def _write_with_bias(maker: Node, bias: str, to: str, w: Writer) -> None:
+    write_convolve(w, maker, w[bias], to)
+
+
 def sum_of_squares(view: View, node: Node) -> Spelt | None:
     """``sum(x * x)``: one pass instead of two."""
     square = view.only(node.inputs[0], "mul")
@@ -143,6 +163,12 @@ def less_one_of_each(view: View, node: Node) -> Spelt | None:
     return Spelt((x, index), write)
 
 
+def loop_kernel(view: View, node: Node) -> Spelt | None:
+    """A loop that is a kernel of its own."""
+    found = kernel(view, node)
+    return None if found is None else Spelt(found.reads, lambda w: found.write(w, node))
+
+
 def _fits(c: tuple[Dim, ...], y: tuple[Dim, ...]) -> bool:
     """Whether Gemm can add c to y: c stretches to y and no further (one row, where y has more than two dims)."""
     if len(y) > 2:
@@ -151,8 +177,9 @@ def _fits(c: tuple[Dim, ...], y: tuple[Dim, ...]) -> bool:
 
 
 PATTERNS: dict[str, tuple[Pattern, ...]] = {
-    "add": (product_and_sum,),
+    "add": (product_and_sum, convolution_and_bias),
     "matmul": (matrix_product,),
     "sub": (less_one_of_each,),
+    "scan": (loop_kernel,),
     "sum": (sum_of_squares,),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dotnn.data.lengths import size_columns
 from dotnn.program import Program
 from dotnn_grammar.problems import Problem
 
@@ -61,6 +62,46 @@ BY_PLACES = (
 """The same where rows do not all count alike, so that a batch counts by its places or weights."""
 
 
+EACH = (("loss {np.mean(losses):.4f}", "losses {np.mean(losses, axis=0).round(4)}"),)
+"""The same where several steps take turns, each with a loss."""
+
+
+BY_LENGTH = (
+    (
+        "steps_left = plan",
+        '''lengths = np.load(here / "data" / "lengths.npy")  # of each row: how many like it make a batch, and its sizes
+sizes = {sizes}  # of which column of these a text has its size
+
+
+def together(places):
+    """Rows of the same sizes, as many as make a batch; at the end what is left, the shortest first."""
+    waiting, full = {{}}, []
+    for row in places:
+        kind = tuple(lengths[row, 1:])
+        waiting.setdefault(kind, []).append(row)
+        if len(waiting[kind]) == lengths[row, 0]:
+            full.append(waiting.pop(kind))
+    return full + [waiting[kind] for kind in sorted(waiting)]
+
+
+steps_left = plan''',
+    ),
+    (" * -(-rows // batch)", ' * plan["per_epoch"]'),
+    (
+        """    for first in range(0, rows, batch)[:steps_left]:
+        picked = places[first : first + batch]
+        made = run(train, {{**state, **{{name: data[name][picked] for name in columns}}}})
+""",
+        """    for picked in together(places)[:steps_left]:
+        feeds = {{name: data[name][picked] for name in columns}}
+        feeds |= {{name: feeds[name][:, : lengths[picked[0], at]] for name, at in sizes.items()}}
+        made = run(train, {{**state, **feeds}})
+""",
+    ),
+)
+"""The same where rows of like length make a batch."""
+
+
 class NoSuchHost(Problem):
     code = "X007"
     title = "no host program is written in `{name}`"
@@ -81,8 +122,17 @@ def host(program: Program, language: str) -> tuple[str, str]:
     if language not in HOSTS:
         raise NoSuchHost(name=language, known=", ".join(HOSTS)).error()
     file, text = HOSTS[language]
-    text = text.format(name=program.name, spec=program.spec)
+    sizes: dict[str, int] = {}
+    if program.plan.by_length:
+        for usual, other in BY_LENGTH:
+            text = text.replace(usual, other)
+        sizes = size_columns(program.inputs)
+    text = text.format(name=program.name, spec=program.spec, sizes=sizes)
     if any(output.name == "loss.total" for output in program.graphs["train"].outputs):
         for rows, places in zip(BY_ROWS, BY_PLACES, strict=True):
             text = text.replace(rows, places)
+    if len(losses := [figure.name for figure in program.figures if figure.role == "loss"]) > 1:
+        named = ", ".join(f'"{name}"' for name in losses)
+        for old, new in (('made["loss"]', f"[made[name] for name in ({named})]"), *EACH):
+            text = text.replace(old, new)
     return file, text

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import onnx
-from dotnn.graph import Graph, Node
-from dotnn_onnx.fuse import Spelt, spell
+from dotnn.bodies import written_out
+from dotnn.graph import Graph
+from dotnn_onnx.fuse import spell
+from dotnn_onnx.recurrent import kernel
 from dotnn_onnx.tidy import drop_expands
 from dotnn_onnx.view import View
-from dotnn_onnx.writer import IR_VERSION, OPSET, Writer, tensor_info
+from dotnn_onnx.writer import IR_VERSION, OPSET, Speller, Writer, tensor_info
 from onnx import helper
 
-Speller = Callable[[View, Node], Spelt]
-"""Says how a node is written: ``fuse.spell``, or that of a dialect which builds on it."""
+ON_CUDA = 64
+"""Up to so many steps of a scan are written out for CUDA, which waits for the processor after each step of a loop."""
 
 
 def lower(graph: Graph, target: str = "portable") -> onnx.ModelProto:
@@ -26,27 +26,13 @@ def lower(graph: Graph, target: str = "portable") -> onnx.ModelProto:
 
 def written(graph: Graph, target: str = "portable", spell: Speller = spell) -> Writer:
     """The graph's nodes and constants, on the writer that wrote them."""
+    if target == "cuda":
+        view = View(graph)
+        graph = written_out(graph, ON_CUDA, spared=lambda node: kernel(view, node) is not None)
     tidied = drop_expands(graph)
-    view = View(tidied)
-    writer = Writer(tidied, view, target)
-    spelt = {node.name: spell(view, node) for node in tidied.nodes}
-    alive = _alive(tidied, spelt)
-    for node in tidied.nodes:
-        if node.name in alive:
-            writer.begin(node)
-            spelt[node.name].write(writer)
-    for output in tidied.outputs:
-        writer.finish(output)
+    writer = Writer(tidied, View(tidied), target, spell)
+    writer.write()
     return writer
-
-
-def _alive(graph: Graph, spelt: dict[str, Spelt]) -> set[str]:
-    """The values that are read, directly or not, by an output: what a fused node passes over is not made."""
-    alive = {output.value for output in graph.outputs}
-    for node in reversed(graph.nodes):
-        if node.name in alive:
-            alive.update(spelt[node.name].reads)
-    return alive
 
 
 def _model(graph: Graph, writer: Writer) -> onnx.ModelProto:
@@ -58,7 +44,8 @@ def _model(graph: Graph, writer: Writer) -> onnx.ModelProto:
         [tensor_info(output.name, types[output.value]) for output in graph.outputs],
         writer.used_initializers(),
     )
-    opsets = [helper.make_opsetid("", OPSET)]
+    others = sorted({node.domain for node in writer.nodes} - {""})
+    opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in others)]
     return helper.make_model(
         body,
         ir_version=IR_VERSION,

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from dotnn.graph import Dim, Dtype, Graph, Role, Type
-from dotnn.program import AnswerPlan, Figure, Plan, Program, RawColumn
+from dotnn.program import AnswerPlan, Claim, ClaimRows, Figure, Generation, Plan, Program, RawColumn
 
 FORMAT = 1
 
@@ -69,9 +69,16 @@ class Manifest(_Frozen):
     figures: tuple[Figure, ...]
     """What eval.onnx measures: the total over the count of all batches; or, where a figure has `totals` of its own,
     these of all batches taken together (by their `fold`) and given to figures.onnx."""
+    claims: tuple[Claim, ...] = ()
+    """What the author says holds: claims.onnx makes of the figures of ``claimed_on`` whether it does."""
+    claimed_on: tuple[ClaimRows, ...] = ()
+    """The rows that claims speak of, each with the graph that measures them as eval.onnx does; the `totals` of their
+    figures are given to claims.figures.onnx."""
     plan: Plan
     outputs: tuple[str, ...]
     answer: AnswerPlan | None = None
+    generation: Generation | None = None
+    """How texts are written, with start.onnx, next.onnx and choose.onnx."""
 
 
 def manifest_of(program: Program, opset: int) -> Manifest:
@@ -87,14 +94,17 @@ def manifest_of(program: Program, opset: int) -> Manifest:
         graphs={name: _file(name, graph) for name, graph in program.graphs.items()},
         data=DataPart(name=program.data, inputs=program.inputs),
         objective=Objective(
-            loss=next(iter(texts["loss"].values()), ""),
+            loss="; ".join(text if name == "loss" else f"{name}: {text}" for name, text in texts["loss"].items()),
             error=next(iter(texts["error"].values()), None),
             metrics=texts["metric"],
         ),
         figures=program.figures,
+        claims=program.claims,
+        claimed_on=program.claimed_on,
         plan=program.plan,
         outputs=program.outputs,
         answer=program.answer,
+        generation=program.generation,
     )
 
 

@@ -30,6 +30,12 @@ class OnnxBackend:
         target = choose(options.device) if options.target == "device" else options.target
         return Lowered(graph, serialize(lower(graph, target)))
 
+    def hold(self, graph: Graph, state: Arrays, options: Options) -> Lowered:
+        """The graph with these inputs as numbers inside."""
+        from dotnn_onnx.bundle import held
+
+        return held(graph, state, options)
+
     def start(self, artefact: Lowered, options: Options) -> Executor:
         from dotnn_onnx.session import start
 
@@ -54,11 +60,11 @@ class OnnxBackend:
 
         return write(program, source, folder, options, host, arrays)
 
-    def bake(self, program: Program, state: Arrays, options: Options) -> bytes:
-        """predict.onnx of a run: the weights inside, only the net's raw inputs to feed."""
+    def bake(self, program: Program, state: Arrays, options: Options, graph: str = "predict") -> bytes:
+        """predict.onnx of a run: the weights inside, only the net's raw inputs to feed; or another graph."""
         from dotnn_onnx.bundle import bake
 
-        return bake(program, state, options)
+        return bake(program, state, options, graph)
 
     def host(self, program: Program, language: str) -> tuple[str, str]:
         """The name and the text of the program that trains the bundle beside it."""

@@ -33,6 +33,14 @@ class Lowered:
 
     graph: Graph
     model: bytes
+    inside: frozenset[str] = frozenset()
+    """Inputs of the graph that the file has as numbers."""
+
+    @property
+    def fed(self) -> Graph:
+        """The graph with the inputs that are still fed."""
+        inputs = tuple(fed for fed in self.graph.inputs if fed.name not in self.inside)
+        return self.graph.model_copy(update={"inputs": inputs}) if self.inside else self.graph
 
 
 class RunFailed(Problem):
@@ -111,7 +119,7 @@ def start(artefact: Lowered, options: Options) -> Executor:
         if options.device != "auto":
             raise missing.error()
         device = "cpu"
-    return Executor(artefact.graph, session, device, options.threads or threads_for(artefact.graph))
+    return Executor(artefact.fed, session, device, options.threads or threads_for(artefact.graph))
 
 
 def _options(graph: Graph, options: Options) -> ort.SessionOptions:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from dotnn.feeds import NUMPY
 from dotnn.graph import At, Dim, Dtype, Graph, Node, Output, Type
 from dotnn_onnx.view import View
 from onnx import TensorProto, helper, numpy_helper
+
+Speller = Callable[[View, Node], "Spelt"]
+"""Says how a node is written: ``fuse.spell``, or that of a dialect which builds on it."""
 
 OPSET = 21
 """From 22 on, stock builds lose kernels on CUDA (MaxPool, Elu, …) and on CPU (Random*)."""
@@ -32,6 +35,9 @@ ELEMENT: dict[Dtype, int] = {
 
 Array = np.ndarray[Any, Any]
 
+if TYPE_CHECKING:
+    from dotnn_onnx.fuse import Spelt
+
 
 def numpy_dtype(dtype: Dtype) -> np.dtype[Any]:
     return np.dtype(helper.tensor_dtype_to_np_dtype(ELEMENT[dtype]))
@@ -40,10 +46,13 @@ def numpy_dtype(dtype: Dtype) -> np.dtype[Any]:
 class Writer:
     """An ONNX graph while it is being written, one operation of ours after the other."""
 
-    def __init__(self, graph: Graph, view: View, target: str) -> None:
+    def __init__(self, graph: Graph, view: View, target: str, spell: Speller) -> None:
         self.graph = graph
         self.view = view
         self.target = target
+        self.spell = spell
+        self.bodies: list[Writer] = []
+        """Of graphs inside this one."""
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._names: dict[str, str] = {fed.name: fed.name for fed in graph.inputs}
@@ -59,6 +68,25 @@ class Writer:
         self._op = graph.name
         self._value = graph.name
         self._inner = 0
+
+    @property
+    def value(self) -> str:
+        """The graph's value that is being spelt."""
+        return self._value
+
+    def write(self) -> None:
+        """All operations in order, each in its best spelling, and the outputs."""
+        spelt = {node.name: self.spell(self.view, node) for node in self.graph.nodes}
+        alive = {output.value for output in self.graph.outputs}
+        for node in reversed(self.graph.nodes):
+            if node.name in alive:
+                alive.update(spelt[node.name].reads)  # what a fused node passes over is not made
+        for node in self.graph.nodes:
+            if node.name in alive:
+                self.begin(node)
+                spelt[node.name].write(self)
+        for output in self.graph.outputs:
+            self.finish(output)
 
     def begin(self, node: Node) -> None:
         """What is written from now on spells this operation."""
@@ -158,9 +186,13 @@ class Writer:
         self.nodes.append(made)
         return output
 
+    def read(self) -> set[str]:
+        """The names that nodes read, those of graphs inside this one too."""
+        return {name for node in self.nodes for name in node.input}.union(*(body.read() for body in self.bodies))
+
     def used_initializers(self) -> list[onnx.TensorProto]:
         """The constants that some node reads: a fused node may have passed over one."""
-        read = {name for node in self.nodes for name in node.input}
+        read = self.read()
         return [constant for constant in self.initializers if constant.name in read]
 
     # ---- sizes

@@ -13,9 +13,10 @@ from dotnn.feeds import agree, require, sized, solve
 from dotnn.graph import Graph, Input, Node
 from dotnn.plugins import Arrays, Options, Session, lowering
 from dotnn_torch.problems import NoDevice, NoSpelling, NoTorch
+from dotnn_torch.steps import Runs
 
 Tensor = Any
-SOURCES = ("literal", "array", "size", "iota")
+SOURCES = ("literal", "array", "size", "iota", "scan")
 
 
 def torch_module() -> types.ModuleType:
@@ -104,9 +105,11 @@ class TorchExecutor:
         found = {fed.name: self.tensor(fed, feeds[fed.name]) for fed in self.graph.inputs}
         shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
         sizes = solve({fed.name: fed.type for fed in self.graph.inputs}, shapes)
+        runs = Runs(self._compute, lambda dims, dtype: torch.zeros(dims, dtype=self.dtype(dtype), device=self.device))
         with torch.no_grad():
             for node in self.graph.nodes:
-                found[node.name] = made = self._compute(node, [found[name] for name in node.inputs], sizes)
+                compute = runs.of if node.op == "scan" else self._compute
+                found[node.name] = made = compute(node, [found[name] for name in node.inputs], sizes)
                 agree(node.name, node.type, tuple(made.shape), sizes)  # one may be born here: the rows of a shuffle
                 for name in self._last.get(node.name, ()):
                     del found[name]

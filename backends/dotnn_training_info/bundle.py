@@ -50,7 +50,7 @@ def manifest(program: Program) -> Manifest:
         names = renamed if name == "train" else {}
         outputs = tuple(o.model_copy(update={"name": names.get(o.name, o.name)}) for o in graph.outputs)
         graphs[name] = graph.model_copy(update={"file": FILE, "outputs": outputs})
-    return whole.model_copy(update={"graphs": graphs})
+    return whole.model_copy(update={"graphs": graphs, "claims": (), "claimed_on": ()})
 
 
 def write(program: Program, source: str, folder: Path, options: Options) -> list[Path]:

@@ -14,13 +14,16 @@ Source: onnx/onnx.proto, the comments on TrainingInfoProto (IR version 7 and lat
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 import onnx
+from dotnn.bodies import written_out
 from dotnn.graph import Graph, Input, Output, Type
 from dotnn.plugins import Arrays
+from dotnn_grammar.problems import Problem
 from dotnn_onnx.fuse import spell
 from dotnn_onnx.lower import written
 from dotnn_onnx.tidy import drop_expands
@@ -29,6 +32,15 @@ from dotnn_training_info.join import join, results
 from dotnn_training_info.optimizers import DOMAIN, spellings
 from dotnn_training_info.ways import own_way
 from onnx import helper, numpy_helper
+
+
+class OpenSteps(Problem):
+    code = "N004"
+    title = "the training-info backend writes out each step of a scan, and how many `{dim}` has is open{where}"
+    help = "give the dim its size, or take the ONNX backend, which writes a loop"
+    dim: str
+    where: str = ""
+
 
 INITIAL = ".initial"
 """Follows the name of a state in the results of an initialization."""
@@ -41,6 +53,7 @@ def assemble(
 
     state: values for the initializers; without, they are 0 until the initialization has run.
     """
+    net, step = straight(net), straight(step)
     whole = join(net, step)
     writer = write(whole)
     inside = _needed(writer.nodes, [output.name for output in net.outputs])
@@ -78,11 +91,24 @@ def assemble(
 
 def alone(graph: Graph) -> onnx.ModelProto:
     """A graph without training, in this dialect."""
+    graph = straight(graph)
     writer = write(graph)
     infos = [tensor_info(fed.name, fed.type) for fed in graph.inputs]
     return plain(
         helper.make_graph(writer.nodes, graph.name, infos, _infos(graph, graph.outputs), writer.used_initializers())
     )
+
+
+def straight(graph: Graph) -> Graph:
+    """Without loops: ONNX's evaluator runs no Scan from its end, and each step of a scan can be written out.
+
+    Raises ``ProblemError`` where how many there are is known only when the graph runs.
+    """
+    made = written_out(graph, sys.maxsize)
+    for node in made.nodes:
+        if node.op == "scan":
+            raise OpenSteps(dim=str(node.attributes["dim"]), where=f" ({node.at})" if node.at else "").error()
+    return made
 
 
 def plain(graph: onnx.GraphProto) -> onnx.ModelProto:
@@ -115,7 +141,7 @@ def like(model: onnx.ModelProto, graph: onnx.GraphProto) -> onnx.ModelProto:
 
 def _initialization(init: Graph, seed: int) -> onnx.GraphProto:
     outputs = tuple(o.model_copy(update={"name": f"{o.name}{INITIAL}"}) for o in init.outputs)
-    graph = init.model_copy(update={"outputs": outputs})
+    graph = straight(init).model_copy(update={"outputs": outputs})
     writer = write(graph)
     fed = [numpy_helper.from_array(np.array(seed, numpy_dtype(i.type.dtype)), i.name) for i in init.inputs]
     return helper.make_graph(

@@ -6,37 +6,47 @@ All of them come from one net. In `train` and `init` the branch `when training` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import wraps
-from typing import Any, NoReturn
+from dataclasses import replace
+from functools import cached_property, wraps
+from typing import Any, ParamSpec
 
-from dotnn.elaborate.arithmetic import elementwise, real
+from dotnn.elaborate.arithmetic import real
 from dotnn.elaborate.calls import run
-from dotnn.elaborate.evaluate import block, computing, evaluate
+from dotnn.elaborate.evaluate import block
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Cell, Machine, PhaseName
 from dotnn.elaborate.problems import DoesNotLearn, NotThatKind, PhasesDiffer, TooLarge
-from dotnn.elaborate.values import Known, Size, Tensor, kind, next_step, plain
-from dotnn.graph import Graph, Role, Type, multiply
-from dotnn.inputs.columns import BATCH, Columns, DataBlock, Fit
+from dotnn.elaborate.values import Known, Tensor, kind
+from dotnn.graph import Graph, Type
+from dotnn.inputs.augment import columns_of
+from dotnn.inputs.columns import BATCH, DataBlock, Fit
+from dotnn.inputs.draws import order_of, weights_of
 from dotnn.inputs.lineage import names_in
-from dotnn.inputs.weigh import BALANCED, NotAWeight, NothingToWeigh, above_nothing, balance, check, over_places, read_by
-from dotnn.measures.totals import InParts, each_by_itself, in_parts
+from dotnn.inputs.weigh import BALANCED, balance
+from dotnn.measures.apart import is_apart
+from dotnn.measures.figures import measured, tensor_of
+from dotnn.measures.rows import wide
 from dotnn.measures.watchable import refuse_unwatchable
 from dotnn.operation import lookup, shape_text
+from dotnn.phase import Measured as Measured
+from dotnn.phase import Phase as Phase
 from dotnn.plan import UnknownBlock, batches_of
 from dotnn.program import Figure, Total
 from dotnn.read.text import heading
 from dotnn.simplify import only
 from dotnn.spec import Argument, Call, Expression, Name, Objective, Parameter, Part, Spec, Train
-from dotnn.tape import Tape, Value
+from dotnn.tape import Tape
+from dotnn.updates.average import chosen
 from dotnn.updates.gather import BATCHES, PLACES
-from dotnn.updates.patterns import frozen, held
+from dotnn.updates.patterns import held
+from dotnn.updates.turns import Turn, still, turns_of
 from dotnn_grammar.problems import Note, Problem, perhaps
 
 TAKEN = ("loss", "error", "norm", "rate", "finite", "step", "key", "seed", "answer", "shares")
 """Names that the graphs have for other things."""
+
+P = ParamSpec("P")
 
 
 class InputWithoutColumn(Problem):
@@ -47,15 +57,6 @@ class InputWithoutColumn(Problem):
     name: str
     data: str
     near: str
-
-
-class NotPerExample(Problem):
-    code = "B052"
-    title = "{what} is one number, or one for each example; this has the dims {dims}"
-    label = "the first dim is not the batch `b`"
-    help = "take the mean over the other dims: mean(…)"
-    what: str
-    dims: str
 
 
 class NameTaken(Problem):
@@ -75,6 +76,13 @@ class AnswerReadsLabel(Problem):
     name: str
 
 
+class NothingSaysHowMany(Problem):
+    code = "B120"
+    title = "the answer has as many rows as it is asked about, and it reads nothing of them"
+    label = "how many?"
+    help = "write their number, as in NAME(normal[10, 16]): `nn predict RUN` then gives them; `--seed N` draws others"
+
+
 class NothingToAsk(Problem):
     code = "B055"
     title = "nothing can be asked of this: the block names no net and has no `answer`"
@@ -83,60 +91,15 @@ class NothingToAsk(Problem):
     data: str
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A figure of one batch: a total and a count, or ``parts`` of which it is made when all batches are through."""
-
-    total: Value
-    count: Value
-    role: Role
-    parts: InParts | None = None
-    places: Value | None = None
-    """How many places the mean is of, where ``count`` is kept from being 0."""
-    unlike_rows: bool = False
-    """Whether rows count for more or less, so that the means of batches have no mean by rows."""
-
-    def write(self, tape: Tape, name: str) -> None:
-        """Outputs `NAME.total` and `NAME.count`, or the parts `NAME.1`, `NAME.2`, …"""
-        named = {"total": self.total, "count": self.count}
-        if self.parts is not None:
-            named = {str(number): value for number, (_, value) in enumerate(self.parts.totals, start=1)}
-        for word, value in named.items():
-            tape.output(f"{name}.{word}", value, self.role)
-
-
-@dataclass
-class Phase:
-    """One phase being built: its machine, the columns it reads, and what it has computed."""
-
-    machine: Machine
-    columns: Columns
-    frame: Frame
-    outputs: dict[str, Tensor] = field(default_factory=dict)
-    """The net's results."""
-    weighing: list[str] = field(default_factory=list)
-    """Values that are weights of rows."""
-    judging: list[str] = field(default_factory=list)
-    """Values that are weighed, or not."""
-
-    def only_weights(self) -> set[str]:
-        """The columns that are read for weights of rows, and for nothing else."""
-        judged = [o.value for o in self.tape.outputs if o.role == "output"]
-        return read_by(self.tape, self.weighing) - read_by(self.tape, [*self.judging, *judged])
-
-    @property
-    def tape(self) -> Tape:
-        return self.machine.tape
-
-
-def _in_reach(build: Callable[[Builder], Phase]) -> Callable[[Builder], Phase]:
+def _in_reach(build: Callable[P, Phase]) -> Callable[P, Phase]:
     """Turns a spec that is nested beyond what this program can follow into a problem."""
 
     @wraps(build)
-    def reaching(builder: Builder) -> Phase:
+    def reaching(*args: P.args, **kwargs: P.kwargs) -> Phase:
         try:
-            return build(builder)
+            return build(*args, **kwargs)
         except RecursionError:
+            builder: Any = args[0]
             span = heading(builder.net.definition) if builder.net else builder.train.span
             what = "levels of definitions and brackets inside each other"
             raise TooLarge(span=span, what=what, count="what this leads to", limit="about 900").error() from None
@@ -151,6 +114,7 @@ class Builder:
         self.spec = spec
         self.train = train
         self.block = block
+        block.by_length = train.batched != "rows"
         self.params = params
         self.fit = fit
         self.library = Library(spec.definitions)
@@ -158,8 +122,15 @@ class Builder:
         """The weights and states that training has, once `init` was built."""
         self.measured: dict[str, Measured] = {}
         """Loss, error and metrics, once `eval` was built."""
+        self.apart: dict[str, Measured] = {}
+        """Metrics that are measured by themselves (``generate/metric.py``)."""
         self.parted: dict[str, Measured] = {}
         """The figures that are made of parts, once `eval` was built."""
+        self.turns = turns_of(train)
+        self._reads = False
+        """Whether any loss reads a column, as far as they were built."""
+        self.weights: Graph | None = None
+        """By which rows are drawn, once `eval` was built."""
         self.net = self._net()
 
     def _net(self) -> Known | None:
@@ -180,17 +151,23 @@ class Builder:
         folder = self.spec.file.rpartition("/")[0]
         prefix = f"{folder}/" if folder else ""
         machine = Machine(Tape(phase), phase, self.library, {**self.block.constants, **self.params}, prefix)
-        columns = Columns(machine, self.block, self.fit)
+        self.prepare(machine)
+        columns = columns_of(machine, self.block, self.fit)
         frame = Frame(machine, USER, "", columns=columns)
         frame.dims[BATCH] = BATCH
         if BALANCED not in self.library.user:
             frame.names[BALANCED] = balance(columns)
         if batches_of(frame, self.train) > 1:
             machine.batches = BATCHES
+        if phase in ("eval", "predict"):
+            machine.averaged = self.averaged
         made = Phase(machine, columns, frame)
         if self.net is not None:
             self._apply(made, self.net)
         return made
+
+    def prepare(self, machine: Machine) -> None:
+        """What a machine is given before anything is built on it."""
 
     def _apply(self, phase: Phase, net: Known) -> None:
         """The net on the columns of its inputs' names; its results under their own names."""
@@ -229,11 +206,23 @@ class Builder:
         self.cells = phase.machine.cells
         return phase
 
+    @cached_property
+    def averaged(self) -> frozenset[str]:
+        """The weights of which a moving average is kept. Raises ``ProblemError``."""
+        if not self.train.averages:
+            return frozenset()
+        weights = [(turn, self.training(turn).machine.weights) for turn in self.turns]
+        return frozenset(chosen(self.train, [p for turn, ps in weights for p in ps if p not in still(turn, ps)]))
+
     @_in_reach
-    def training(self) -> Phase:
-        """The loss under `training`, with the error and the metrics of the batch, and the states' successors."""
+    def training(self, turn: Turn) -> Phase:
+        """The loss of one turn under `training`, and the successors of the states that it updates.
+
+        With the first turn come the error and the metrics of the batch.
+        """
         phase = self.start("train")
-        figures = self._objectives(phase)
+        figures = self._objectives(phase, turn)
+        figures = {"loss" if name == turn.own("loss") else name: figure for name, figure in figures.items()}
         for name, figure in figures.items():
             if figure.role == "metric":
                 if figure.parts is None or not figure.parts.gathers:  # what needs all rows is measured on whole splits
@@ -245,20 +234,22 @@ class Builder:
         if phase.machine.batches != "step":
             phase.tape.output(PLACES, figures["loss"].places or figures["loss"].count, "output")
         for path, value in phase.machine.successors.items():
-            phase.tape.output(f"{path}.next", value.value, "state")
-        self._learns(held(phase.tape.graph(), frozen(self.train, phase.machine.weights)))
+            if turn.moves(path):
+                phase.tape.output(f"{path}.next", value.value, "state")
+        self._learns(turn, held(phase.tape.graph(), still(turn, phase.machine.weights)))
         return phase
 
-    def _learns(self, graph: Graph) -> None:
+    def _learns(self, turn: Turn, graph: Graph) -> None:
         """Refuses a loss that no weight changes."""
-        span = self.train.loss.value.span
+        span = turn.loss.value.span
         if not _reaches_a_weight(graph, lambda op: True):
             way = "use the net's results in the loss, and layers in the net"
             raise DoesNotLearn(span=span, why="the loss does not depend on any weight", way=way).error()
         if not _reaches_a_weight(graph, lambda op: lookup(op).gradient is not None):
             way = "comparisons, `argmax`, `floor` and `stop` pass no gradient: let the loss measure how far off it is"
             raise DoesNotLearn(span=span, why="no small change of a weight changes the loss", way=way).error()
-        if not any(BATCH in fed.type.dims for fed in only(graph, {o.name: o.value for o in graph.outputs}).inputs):
+        self._reads |= any(BATCH in i.type.dims for i in only(graph, {o.name: o.value for o in graph.outputs}).inputs)
+        if turn is self.turns[-1] and not self._reads:
             way = "let it read a column: an input of the net, or the answer that its result is compared with"
             raise DoesNotLearn(span=span, why="the loss reads nothing of the data", way=way).error()
 
@@ -268,12 +259,13 @@ class Builder:
         phase = self.start("eval")
         figures = self._objectives(phase)
         self.measured = figures
-        self.parted = {name: figure for name, figure in figures.items() if figure.parts is not None}
+        self.parted = {name: f for name, f in (figures | self.apart).items() if f.parts is not None}
         refuse_unwatchable(self.train, {name: figure.parts for name, figure in self.parted.items()})
         for name, figure in figures.items():
             figure.write(phase.tape, name)
         for name, tensor in phase.outputs.items():
             phase.tape.output(name, tensor.value, "output")
+        self.weights = weights_of(self.train, phase)
         self._agree(phase)
         return phase
 
@@ -297,32 +289,53 @@ class Builder:
     def prediction(self) -> Phase:
         """The net's results, and the answer."""
         phase = self.start("predict")
+        if self.net is None and self.train.answer is None:
+            self._ask(phase)
         self._agree(phase)
         for name, tensor in phase.outputs.items():
             phase.tape.output(name, tensor.value, "output")
         answer = self.train.answer
-        if answer is None and self.net is None:
-            raise NothingToAsk(span=self.train.span, data=self.train.data).error()
         if answer is None:
             return phase
         read = set(phase.columns.raws)
         self._assigns(phase)
-        value = self._tensor(phase, answer.value)
+        value = tensor_of(phase, answer.value)
         phase.tape.output("answer", value.value, "output")
         scores = scores_of(answer.value)
         if scores is not None:
-            shares = self._tensor(phase, scores)
+            shares = tensor_of(phase, scores)
             phase.tape.output("shares", phase.tape.add("softmax", real(phase.tape, shares).value), "output")
         graph = phase.tape.graph()
-        needed = {fed.name for fed in only(graph, {o.name: o.value for o in graph.outputs}).inputs}
+        asked = only(graph, {o.name: o.value for o in graph.outputs})
+        if any(wide(node.type) for node in asked.nodes) and not any(wide(fed.type) for fed in asked.inputs):
+            raise NothingSaysHowMany(span=answer.value.span).error()
+        needed = {fed.name for fed in asked.inputs}
         phase.columns.raws = {name: raw for name, raw in phase.columns.raws.items() if name in needed}
         for name in phase.columns.raws:
             if self.net is not None and name not in read:
                 raise AnswerReadsLabel(span=answer.value.span, name=name).error()
         return phase
 
+    def _ask(self, phase: Phase) -> None:
+        """Where a block with steps names no net: those of its nets that can be asked with the columns alone."""
+        nets = [known for known in self.library.user.values() if known.definition.word == "net"]
+        trained = {path.partition(".")[0] for path in self.cells or self.init().machine.cells}
+        asked = [k for k in nets if k.name in trained and all(p.name in phase.columns for p in k.definition.inputs)]
+        if not asked or not self.train.objectives:
+            raise NothingToAsk(span=self.train.span, data=self.train.data).error()
+        for known in asked:
+            before = dict(phase.outputs)
+            phase.outputs.clear()
+            self._apply(phase, known)
+            twice = set(before) & set(phase.outputs)
+            mine = {f"{known.name}.{name}" if name in twice else name: t for name, t in phase.outputs.items()}
+            phase.outputs.clear()
+            phase.outputs.update(before | mine)
+
     def order(self) -> Graph:
         """`seed`, `epoch`, `n` -> the order of the rows in that epoch."""
+        if self.weights is not None:
+            return order_of(self.train, self.fit, self.weights)
         tape = Tape("order")
         whole = Type(dtype="i64")
         seed, epoch, count = (
@@ -353,119 +366,38 @@ class Builder:
     def _assigns(self, phase: Phase) -> None:
         block(phase.frame, self.train.assigns)
 
-    def _objectives(self, phase: Phase) -> dict[str, Measured]:
-        """Each figure of the batch."""
+    def _objectives(self, phase: Phase, only: Turn | None = None) -> dict[str, Measured]:
+        """Each figure of the batch. only: of which turn; error and metrics come with the first."""
         self._assigns(phase)
-        figures = {"loss": self._measured(phase, self.train.loss, "the loss", "loss")}
+        figures = {turn.own("loss"): self._loss(phase, turn) for turn in self.turns if only in (None, turn)}
+        if only not in (None, self.turns[0]):
+            return figures
+        moved = dict(phase.machine.successors)
         if self.train.error:
-            figures["error"] = self._measured(phase, self.train.error, "the error", "error")
+            figures["error"] = measured(phase, self.train.error, "the error", "error")
         taken = dict.fromkeys(TAKEN, "a run has a figure of that name already")
         taken |= dict.fromkeys(phase.outputs, "the net has a result of that name")
         for metric in self.train.metrics:
             if metric.name in taken:
                 raise NameTaken(span=metric.span, name=metric.name, why=taken[metric.name]).error()
             taken[metric.name] = "a metric above has that name"
+            if is_apart(metric):
+                continue
             objective = Objective(span=metric.span, value=metric.value, weights=metric.weights)
-            figures[metric.name] = self._measured(phase, objective, f"`{metric.name}`", "metric")
+            figures[metric.name] = measured(phase, objective, f"`{metric.name}`", "metric")
+        phase.machine.successors = moved  # what only looks on leaves no trace
         return figures
 
-    def _measured(self, phase: Phase, objective: Objective, what: str, role: Role) -> Measured:
-        """The sum over all places and how many they are; or the parts of what is one number for all rows."""
-        tape = phase.tape
-        value = self._tensor(phase, objective.value)
-        with computing(phase.frame, objective):
-            made = real(tape, value)
-            phase.judging.append(made.value.name)
-            a_table = role == "metric" and made.rank > 0 and all(isinstance(d, int) for d in made.dims)
-            if made.rank and made.dims[0] != BATCH and not a_table:
-                dims = "[" + ", ".join(str(d) for d in made.dims) + "]"
-                phase.machine.fail(NotPerExample, objective.value, USER, what=what, dims=dims)
-            ends = {tensor.value.name for tensor in phase.outputs.values()}
-            if objective.weights is not None:
-                made = self._by_place(phase, objective, made, ends, what)
-            parts = self._parts(phase, objective, made.value, ends, role)
-            if parts is not None and parts.mean is not None:  # the mean over all places, as if it were given by place
-                made, parts = plain(parts.mean), None
-            if (made.rank == 0 and objective.where is None) or a_table:
-                rows = tape.size(BATCH)
-                return Measured(made.value.sum() * rows, rows, role, parts)
-            if role == "metric":  # in double precision, so that the size of a batch does not show in the last places
-                made = Tensor(made.value.cast("f64"), made.labels)
-            total, count = made.value.sum(), tape.size(multiply(made.dims), made.value.dtype)
-            apart = each_by_itself(made.value, ends)
-            one: Tensor | None = None
-            if objective.weights is not None:
-                weights = self._weights(phase, objective.weights, made)
-                one = Tensor(weights.value.cast(made.value.dtype), weights.labels)
-                made = elementwise(tape, "mul", one, made)
-                total, count, apart = made.value.sum(), one.value.sum(), apart and each_by_itself(one.value, ends)
-            places = count
-            if objective.where is not None:
-                kept = self._tensor(phase, objective.where)
-                phase.judging.append(kept.value.name)
-                if kept.value.dtype != "bool":
-                    wanted, way = "yes or no for each place", "compare: error … where next != 0"
-                    facts = {"wanted": wanted, "found": "a tensor of numbers", "way": way}
-                    phase.machine.fail(NotThatKind, objective.where, USER, **facts)
-                zero, one = plain(tape.literal(0)), one or Tensor(tape.fill(1, made.value.type), made.labels)
-                # Chosen, not multiplied by 0: what is left out may be no number at all.
-                chosen, counted = (elementwise(tape, "select", kept, each, zero) for each in (made, one))
-                total, count = chosen.value.sum(), counted.value.sum()
-                places = count
-                if objective.weights is None and phase.machine.training:
-                    count = tape.add("maximum", count, tape.literal(1))
-                apart = apart and each_by_itself(kept.value, ends)
-            if objective.weights is not None and phase.machine.training:
-                count = above_nothing(tape, count)
-            batchwise = phase.machine.phase == "init" or (phase.machine.training and role != "metric")
-            if apart or batchwise or role == "loss":
-                unlike = objective.weights is not None or objective.where is not None
-                return Measured(total, count, role, places=places, unlike_rows=unlike)
-            return Measured(total, count, role, in_parts(total / count, ends))
-
-    def _by_place(self, phase: Phase, objective: Objective, made: Tensor, ends: set[str], what: str) -> Tensor:
-        """A figure with a number for each place, so that each can be weighed: of a mean, what it is the mean of."""
-        mean = None
-        if not made.rank and phase.machine.phase != "init":
-            parts = in_parts(made.value, ends)
-            mean = parts.mean if parts is not None else None
-        if mean is None and phase.machine.phase != "init" and made.dims[:1] != (BATCH,):
-            raise NothingToWeigh(span=objective.span, what=what).error()
-        return made if mean is None else plain(mean)
-
-    def _weights(self, phase: Phase, expression: Expression, made: Tensor) -> Tensor:
-        """A weight for each place. Notes which columns it reads."""
-        weight = self._tensor(phase, expression)
-        phase.weighing.append(weight.value.name)
-        phase.judging.append(made.value.name)
-        if made.dims[:1] != (BATCH,):  # the first values of weights are the same whatever is weighed
-            return Tensor(phase.tape.fill(1, made.value.type), made.labels)
-        why = check(phase.columns, weight.value) if phase.machine.phase == "train" else ""
-        if why:
-            raise NotAWeight(span=expression.span, why=why).error()
-        return over_places(phase.tape, weight, made)
-
-    def _parts(self, phase: Phase, objective: Objective, value: Value, ends: set[str], role: Role) -> InParts | None:
-        """The parts of what is one figure for all rows."""
-        if objective.where is not None or phase.machine.phase == "init" or BATCH in value.dims[:1]:
-            return None
-        if phase.machine.training and role != "metric":
-            return None  # what is made small is the batch's own
-        parts = in_parts(value, ends)
-        # A loss may be a matter of its batch; its figure is then the mean over the batches, by their rows.
-        return None if parts is not None and parts.gathers and role == "loss" else parts
-
-    def _tensor(self, phase: Phase, expression: Expression) -> Tensor:
-        value = evaluate(phase.frame, expression)
-        if isinstance(value, Tensor):
-            return value
-        if isinstance(value, bool | int | float | Size):
-            return real(phase.tape, value)
-        return self._no_tensor(phase, expression, value)
-
-    def _no_tensor(self, phase: Phase, expression: Expression, value: Any) -> NoReturn:
-        facts = {"wanted": "a number or a tensor", "found": kind(value), "way": next_step(value)}
-        phase.machine.fail(NotThatKind, expression, USER, **facts)
+    def _loss(self, phase: Phase, turn: Turn) -> Measured:
+        """The loss of one turn, which sees the names of the block and binds others of its own."""
+        if not turn.name:
+            return measured(phase, turn.loss, "the loss", "loss")
+        machine, frame = phase.machine, replace(phase.frame, path=turn.name, names=dict(phase.frame.names))
+        machine.turn, before = turn.name, machine.turn
+        block(frame, turn.assigns)
+        made = measured(replace(phase, frame=frame), turn.loss, f"the loss of `{turn.name}`", "loss")
+        machine.turn = before
+        return made
 
 
 def _reaches_a_weight(graph: Graph, passes: Callable[[str], bool]) -> bool:

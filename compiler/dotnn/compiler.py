@@ -11,10 +11,12 @@ from dotnn import __version__
 from dotnn.build import Builder, scores_of
 from dotnn.data import Dataset
 from dotnn.differentiate import differentiate
+from dotnn.generate.plan import can_write, writing
 from dotnn.graph import Graph
 from dotnn.inputs.columns import DataBlock, no_fit
 from dotnn.inputs.fit import fitted_on
 from dotnn.inputs.roles import labelled, weights_in
+from dotnn.inputs.lengths import by_lengths
 from dotnn.inputs.survey import sampled
 from dotnn.job import Checked, Compiled, Job, Text
 from dotnn.plan import answer_plan, block_name, choose, plan_of, steps_of
@@ -25,7 +27,10 @@ from dotnn.simplify import simplify
 from dotnn.spec import Spec, Train
 from dotnn.update import slots, update
 from dotnn.updates import scaling
-from dotnn.updates.patterns import frozen, held
+from dotnn.updates.average import averaged, counters
+from dotnn.updates.join import joined
+from dotnn.updates.patterns import held
+from dotnn.updates.turns import Turn, still
 from dotnn.write import write_spec
 
 
@@ -35,21 +40,30 @@ def lower(builder: Builder, train: Train, steps: int, epoch: int, after: Pass = 
     steps: how many there will be; epoch: how many make one.
     """
     done = PASSES[: PASSES.index(after) + 1]
-    training = builder.training()
-    still = frozen(train, training.machine.weights)
+    trainings = [builder.training(turn) for turn in builder.turns]
     narrow = train.precision or "f32"
-    step = held(training.tape.graph(), still)
-    if "differentiate" in done:
-        scaled = narrow == "f16" and "precision" in done
-        step = differentiate(step, scaling.forth) if scaled else differentiate(step)
-    if "precision" in done:
-        step = rounded(step, narrow)
+    made: list[tuple[Turn, Graph]] = []
+    moving: list[tuple[Turn, frozenset[str]]] = []
+    for turn, training in zip(builder.turns, trainings, strict=True):
+        quiet = still(turn, training.machine.weights)
+        moving.append((turn, frozenset(training.machine.weights) - quiet))
+        step = held(training.tape.graph(), quiet)
+        if "differentiate" in done:
+            scaled = narrow == "f16" and "precision" in done
+            step = differentiate(step, scaling.forth(turn)) if scaled else differentiate(step)
+        if "precision" in done:
+            step = rounded(step, narrow)
+        if "update" in done:
+            step = update(step, training.machine, turn, steps, epoch)
+        made.append((turn, step))
+    step = joined(made)
     if "update" in done:
-        step = update(step, training.machine, train, steps, epoch)
+        step = averaged(step, trainings[-1].machine, train, counters(moving))
 
     init = builder.init()
+    quiet = frozenset(init.machine.weights).difference(*(paths for _, paths in moving))
     if "update" in done:
-        slots(init.machine, train, init.machine.weights, still)
+        slots(init.machine, moving)
     if any(fed.name == "key" for fed in step.inputs):
         init.machine.give_key()
 
@@ -66,9 +80,16 @@ def lower(builder: Builder, train: Train, steps: int, epoch: int, after: Pass = 
         graphs["figures"] = figures
     if "precision" in done:
         graphs |= {name: rounded(graphs[name], narrow) for name in ("eval", "predict")}
-    read, weights = set(predicting.columns.raws), weights_in((training, evaluating))
-    graphs = {name: held(labelled(graph, read, weights), still) for name, graph in graphs.items()}
+    read, weights = set(predicting.columns.raws), weights_in((*trainings, evaluating))
+    graphs = {name: held(labelled(graph, read, weights), quiet) for name, graph in graphs.items()}
     return {name: simplify(graph) for name, graph in graphs.items()} if "simplify" in done else graphs
+
+
+def claimed(graph: Graph, train: Train, after: Pass) -> Graph:
+    """What a claim measures of a batch, as it is after the pass of that name."""
+    done = PASSES[: PASSES.index(after) + 1]
+    graph = rounded(graph, train.precision or "f32") if "precision" in done else graph
+    return simplify(graph) if "simplify" in done else graph
 
 
 def compiled(job: Job, after: Pass = "simplify") -> tuple[Program, Dataset]:
@@ -77,8 +98,13 @@ def compiled(job: Job, after: Pass = "simplify") -> tuple[Program, Dataset]:
     dataset = job.dataset(draft)
     plan = plan_of(job.spec, job.train, job.params, tuple(dataset.splits), job.figures())
     rows = dataset.splits["train"].count if "train" in dataset.splits else 0
-    builder = job.builder(fitted_on(dataset))
+    plan = by_lengths(plan, tuple(draft.raws.values()), dataset)
+    fit = fitted_on(dataset)
+    builder = job.builder(fit)
+    aparts = job.aparts(fit, {raw.name for raw in draft.raws.values() if raw.role == "data"})
+    builder.apart = aparts.measured
     graphs = lower(builder, job.train, *steps_of(plan, rows), after)
+    claims = job.claims(fit, draft.raws, lambda graph: claimed(graph, job.train, after))
     has_shares = job.train.answer is not None and scores_of(job.train.answer.value) is not None
     program = Program(
         dotnn=__version__,
@@ -88,8 +114,9 @@ def compiled(job: Job, after: Pass = "simplify") -> tuple[Program, Dataset]:
         text=job.text.whole,
         data=job.train.data,
         inputs=tuple(draft.raws.values()),
+        windows=job.windows,
         outputs=draft.outputs,
-        figures=tuple(builder.with_totals(figure) for figure in job.figures()),
+        figures=tuple(aparts.with_plan(builder.with_totals(figure)) for figure in job.figures()),
         answer=answer_plan(job.train, draft.raws, has_shares),
         plan=plan,
         parameters=parameters(graphs["train"]),
@@ -97,7 +124,9 @@ def compiled(job: Job, after: Pass = "simplify") -> tuple[Program, Dataset]:
         settings=dict(job.settings),
         fold=job.fold,
         after=after,
-        graphs=graphs,
+        claims=tuple(claims.claims),
+        claimed_on=tuple(claims.places),
+        graphs=graphs | claims.graphs | aparts.graphs,
     )
     return program, dataset
 
@@ -124,7 +153,8 @@ def compile_file(
     with text.placed():
         job = Job.of(text, train, settings, fold)
         program, dataset = compiled(job)
-        return Compiled(program, dataset, text.sources, (*job.notes(), *dataset.notes()))
+        program, told = writing(program)
+        return Compiled(program, dataset, text.sources, (*job.notes(), *dataset.notes(), *told))
 
 
 def check_file(path: Path, settings: Mapping[str, str] = {}, train: str | None = None) -> Checked:
@@ -144,9 +174,12 @@ def check_file(path: Path, settings: Mapping[str, str] = {}, train: str | None =
             seen = job.check_data(draft)
             plan_of(job.spec, job.train, job.params, job.splits(), job.figures())
             answer_plan(job.train, draft.raws, False)
-            count = parameters(lower(job.builder(no_fit), job.train, steps=1, epoch=1)["train"])
+            graphs = lower(job.builder(no_fit), job.train, steps=1, epoch=1)
+            count = parameters(graphs["train"])
             lines.append(f"{job.name} learns {count:,} numbers from {job.train.data}")
-            notes |= dict.fromkeys((*job.notes(), *seen))
+            figures = tuple(draft.aparts.with_plan(figure) for figure in job.figures())
+            told = can_write(job.name, tuple(draft.raws.values()), figures, graphs)
+            notes |= dict.fromkeys((*job.notes(), *seen, *told))
         if train is None:
             learned = {block.data for block in job.spec.trains}
             for data in (block for block in job.spec.data if block.name not in learned):
@@ -176,7 +209,8 @@ def ir(
     if what == "spec":
         return text.spec.model_copy(update={"text": text.whole})
     with text.placed():
-        return compiled(Job.of(text, train, settings), after or "simplify")[0]
+        program, _ = compiled(Job.of(text, train, settings), after or "simplify")
+        return writing(program)[0] if program.after == "simplify" else program
 
 
 __all__ = ["Checked", "Compiled", "check", "check_file", "compile_file", "ir", "lower", "parameters", "program_names"]

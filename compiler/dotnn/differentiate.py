@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from dotnn.graph import Graph
+from dotnn.graph import Graph, Node
 from dotnn.operation import broadcast, lookup
+from dotnn.ops.scan import result_of, together
 from dotnn.tape import Tape, Value
 
 GRADIENT = "gradient:"
@@ -32,29 +33,61 @@ def gradients(loss: Value, by: Sequence[Value]) -> list[Value]:
     one.
     """
     tape = loss.tape
+    flows = flowing({loss.name: tape.literal(1, loss.dtype)}, tape, by)
+    return [tape.fill(0, v.type) if flow is None else flow for v, flow in zip(by, flows, strict=True)]
+
+
+def flowing(seeds: Mapping[str, Value], tape: Tape, by: Sequence[Value]) -> list[Value | None]:
+    """What flows back to each value in ``by`` from what flows into these values of the tape; None: nothing."""
     nodes = list(tape.nodes)
     depends = {value.name for value in by}
     for node in nodes:
         if node.type.is_float and lookup(node.op).gradient and not depends.isdisjoint(node.inputs):
             depends.add(node.name)
+    runs = _runs(nodes)
 
-    flows: dict[str, Value] = {loss.name: tape.literal(1, loss.dtype)}
+    flows: dict[str, Value] = dict(seeds)
     for node in reversed(nodes):
-        if node.name not in flows or node.name not in depends:
+        operation = lookup(node.op)
+        rule = operation.gradient
+        if rule is None or (operation.jointly and node.name not in runs):
             continue
-        rule = lookup(node.op).gradient
-        if rule is None:
+        if not any(n.name in flows and n.name in depends for n in runs.get(node.name, [node])):
             continue
         inputs = [tape.values[name] for name in node.inputs]
         with tape.at(node.at):
             before = len(tape.nodes)
-            back = rule(flows[node.name], tape.values[node.name], *inputs, **node.attributes)
+            run = [n for n in runs.get(node.name, [node]) if n.name in flows]
+            if len(run) == 1:
+                back = rule(flows[run[0].name], tape.values[run[0].name], *inputs, **run[0].attributes)
+            else:
+                assert operation.jointly is not None
+                seen = {result_of(n.attributes): flows[n.name] for n in run}
+                back = operation.jointly(seen, inputs, [v.name in depends for v in inputs], **node.attributes)
             wanted = [(v, flow) for v, flow in zip(inputs, back, strict=True) if flow and v.name in depends]
             tape.forget(before, [flow for _, flow in wanted])  # a rule gives the flow to every input
             for value, flow in wanted:
                 flow = unbroadcast(flow, value)
                 flows[value.name] = flows[value.name] + flow if value.name in flows else flow
-    return [flows[v.name] if v.name in flows else tape.fill(0, v.type) for v in by]
+    return [flows.get(v.name) for v in by]
+
+
+def _runs(nodes: Sequence[Node]) -> dict[str, list[Node]]:
+    """By the name of the first of them: operations that are one run with several results."""
+    groups: dict[object, list[Node]] = {}
+    for node in nodes:
+        if lookup(node.op).jointly:
+            groups.setdefault(together(node), []).append(node)
+    return {group[0].name: group for group in groups.values()}
+
+
+def reaches(outer: Value, inner: Value) -> bool:
+    """Whether a gradient flows from the one back to the other."""
+    depends = {inner.name}
+    for node in outer.tape.nodes:
+        if node.type.is_float and lookup(node.op).gradient and not depends.isdisjoint(node.inputs):
+            depends.add(node.name)
+    return outer.name in depends
 
 
 def unbroadcast(flow: Value, like: Value) -> Value:

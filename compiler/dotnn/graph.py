@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from hashlib import sha256
+from typing import Any, Literal, TypeAlias, Union
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,11 +21,13 @@ Dtype = Literal["bool", "u8", "i32", "i64", "u64", "f16", "bf16", "f32", "f64"]
 Dim = int | str
 """A size: a number, or a name that stands for one that is known when the graph runs (`b`), or a product (`8*b`)."""
 
-Attribute = bool | int | float | str | tuple[int | float | str, ...]
+Attribute: TypeAlias = Union[bool, int, float, str, tuple[int | float | str, ...], "Graph"]
+"""What an operation is told beside its inputs; a graph is what it does in one step (``ops/scan.py``)."""
 
 Role = Literal[
-    "state", "data", "label", "weight", "seed", "loss", "error", "metric", "finite", "rate", "norm", "output"
-]
+    "state", "data", "label", "weight", "seed", "loss", "error", "metric", "finite", "rate", "norm", "output",
+    "cache", "position", "generated",
+]  # fmt: skip
 
 FLOATS = ("f16", "bf16", "f32", "f64")
 INTEGERS = ("u8", "i32", "i64", "u64")
@@ -173,11 +176,32 @@ class Graph(BaseModel):
 
     def __str__(self) -> str:
         """One line an operation: the form of the golden tests."""
+        return "\n".join([*self._lines(), *(line for body in self.bodies() for line in ["", *body._lines()])]) + "\n"
+
+    def _lines(self) -> list[str]:
         head = [f"graph {self.name}"]
         fed = [f"  input {i.name}: {i.type} {i.role}{' learned' if i.learned else ''}" for i in self.inputs]
         body = [f"  {node}" for node in self.nodes]
         back = [f"  output {o.name} = {o.value} {o.role}" for o in self.outputs]
-        return "\n".join(head + fed + body + back) + "\n"
+        return head + fed + body + back
+
+    def bodies(self) -> list[Graph]:
+        """What its scans do in one step, those inside of them too; each once, called by its mark."""
+        found: dict[str, Graph] = {}
+        for node in self.nodes:
+            body = node.attributes.get("body")
+            if isinstance(body, Graph) and body.mark not in found:
+                found[body.mark] = body.model_copy(update={"name": body.mark})
+                found |= {inner.name: inner for inner in body.bodies()}
+        return list(found.values())
+
+    @property
+    def mark(self) -> str:
+        """A short word for it: the same for equal graphs."""
+        parts, known = (self.name, self.inputs, self.nodes, self.outputs), self.__dict__.get("_mark")
+        if known is None or any(a is not b for a, b in zip(known[0], parts, strict=True)):  # a copy has its own
+            known = self.__dict__["_mark"] = (parts, sha256(self.model_dump_json().encode()).hexdigest()[:8])
+        return str(known[1])
 
     def types(self) -> dict[str, Type]:
         """The type of every value by its name."""
@@ -202,7 +226,13 @@ class Graph(BaseModel):
         return users
 
 
+Node.model_rebuild()
+Graph.model_rebuild()
+
+
 def show(value: Attribute) -> str:
+    if isinstance(value, Graph):
+        return value.mark
     if isinstance(value, tuple):
         return "[" + ", ".join(str(v) for v in value) + "]"
     return str(value)

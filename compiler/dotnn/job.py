@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dotnn.build import Builder, Phase
+from dotnn.claims.build import Claims, ClaimsBuilder
 from dotnn.data import Dataset
 from dotnn.elaborate.library import standard_names, standard_text
+from dotnn.generate.metric import ApartBuilder, Aparts
+from dotnn.graph import Graph
 from dotnn.inputs.columns import DataBlock, Fit, no_fit
 from dotnn.inputs.folds import folded
+from dotnn.inputs.lengths import require_tokens
 from dotnn.inputs.roles import raw_columns
 from dotnn.overrides import settled
 from dotnn.plan import block_name, choose, figures_of, params_of
-from dotnn.program import Figure, Program, RawColumn
+from dotnn.program import Figure, Program, RawColumn, Windows
 from dotnn.read import read_file
 from dotnn.read.stored import OnlyAProgram, read_json
 from dotnn.read.whole import whole_text
@@ -65,6 +69,10 @@ class Text:
             raise
 
 
+def same(graph: Graph) -> Graph:
+    return graph
+
+
 @dataclass(frozen=True)
 class Job:
     """One train block, its params and its data block."""
@@ -108,12 +116,27 @@ class Job:
     def builder(self, fit: Fit) -> Builder:
         return Builder(self.spec, self.train, self.block, self.params, fit)
 
+    def aparts(self, fit: Fit, read: set[str]) -> Aparts:
+        """The metrics that are measured by themselves. read: the columns of the net. Raises ``ProblemError``."""
+        builder = ApartBuilder(self.spec, self.train, self.block, self.params, fit)
+        return builder.aparts(self.splits(), read)
+
+    def claims(self, fit: Fit, known: Mapping[str, RawColumn], finish: Callable[[Graph], Graph] = same) -> Claims:
+        """What is claimed of this block. known: the columns that its graphs read. Raises ``ProblemError``."""
+        return ClaimsBuilder(self.spec, self.train, self.block, self.text.folder, fit, known, finish).build()
+
     def draft(self) -> Draft:
         """Every phase with nothing fitted. Raises ``ProblemError``."""
         builder = self.builder(no_fit)
-        phases = (builder.init(), builder.training(), builder.evaluation(), builder.prediction())
-        raws, spans = raw_columns(phases, set(phases[-1].columns.raws))
-        return Draft(phases, raws, spans)
+        trained = (builder.training(turn) for turn in builder.turns)
+        phases = (builder.init(), *trained, builder.evaluation(), builder.prediction())
+        read = set(phases[-1].columns.raws)
+        raws, spans = raw_columns(phases, read)
+        require_tokens(self.train, raws.values())
+        claims, aparts = self.claims(no_fit, raws), self.aparts(no_fit, read)
+        others = {**claims.raws, **aparts.raws}
+        more = {name: raw.model_copy(update={"role": "label"}) for name, raw in others.items() if name not in raws}
+        return Draft(phases, raws | more, claims.spans | aparts.spans | spans, aparts)
 
     def dataset(self, draft: Draft) -> Dataset:
         """All the data that is read. Raises ``ProblemError``."""
@@ -129,6 +152,14 @@ class Job:
         named = (share.name for share in split.shares) if split else ()
         tests = (source.role for source in self.block.data.sources if source.role == "test")
         return ("train", *named, *tests)
+
+    @property
+    def windows(self) -> Windows | None:
+        """How a text or a series is cut."""
+        cut, named = self.block.cut, self.block.data.windows
+        if cut is None:
+            return None
+        return Windows(size=cut.size, by=cut.by, horizon=cut.horizon if named and named.horizon else None)
 
     def figures(self) -> tuple[Figure, ...]:
         return figures_of(self.train)
@@ -148,6 +179,7 @@ class Draft:
     raws: dict[str, RawColumn]
     spans: dict[str, Span]
     """For each column: where the spec names it."""
+    aparts: Aparts
 
     @property
     def outputs(self) -> tuple[str, ...]:

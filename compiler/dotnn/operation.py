@@ -36,6 +36,9 @@ class Operation:
     cost: the inputs' types and the result's -> how many numbers are computed for one row of the batch, where that is
         not one for each number of the result.
     narrows: with `precision bf16` or `f16` its operands are rounded to that type: it is a sum of many products.
+    jointly: where several operations are one run with several results: ``(flows, inputs, wanted, **attributes)`` -> for
+        each input what flows back to it, of all results together. flows: by the result, its gradient; wanted: which
+        inputs it is asked for.
     linear: with each of these inputs, the others held, the result changes linearly (the adjoint identity is checked).
     """
 
@@ -45,6 +48,7 @@ class Operation:
     cost: Callable[..., int] | None = None
     linear: Container[int] = ()
     narrows: bool = False
+    jointly: Callable[..., Gradients] | None = None
     doc: str = ""
 
     def __call__(self, *inputs: Value, **attributes: Any) -> Value:

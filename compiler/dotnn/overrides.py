@@ -6,26 +6,33 @@
 | `batch`, `train.batch` | that line of every train block |
 | `Digits.batch` | of the train block of that name |
 | `optimizer.lr`, `Digits.optimizer.lr` | a setting of the optimizer |
+| `critic.optimizer.lr`, `Digits.critic.clip.norm` | a line of the step of that name |
 | `digits.seed`, `data.seed` | the seed of a data block, of all of them |
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.values import Known
 from dotnn.plan import NoSuchParam, NotAValue, block_name
 from dotnn.read import read_text
 from dotnn.read.train import PRECISIONS
-from dotnn.spec import Argument, Call, Expression, Name, Spec, Train
+from dotnn.spec import Argument, Call, Expression, Name, Spec, Step, Train
 from dotnn_grammar.problems import Problem, ProblemError, nearest, perhaps
 from dotnn_grammar.source import Source
 
 COUNTED = ("batch", "epochs", "steps", "accumulate", "clip", "clip.norm")
 LINES = (*COUNTED, "seed", "precision", "optimizer")
 """The lines of a train block that can be set; and every setting of the optimizer, as `optimizer.lr`."""
+
+
+IN_STEPS = ("clip", "clip.norm", "optimizer")
+"""Those of them that stand in the steps of a block that has steps."""
+
+Objective = TypeVar("Objective", Train, Step)
 
 
 class NoSuchSetting(Problem):
@@ -117,9 +124,28 @@ def _line(train: Train, path: str, given: _Given, library: Library) -> Train | N
         return train.model_copy(update={"seed": given.whole()})
     if path == "precision":
         return train.model_copy(update={"precision": given.word()})
+    if train.objectives:
+        return _in_steps(train, path, given, library)
+    return _set_line(train, path, given, library)
+
+
+def _in_steps(train: Train, path: str, given: _Given, library: Library) -> Train | None:
+    """The same of a block with steps: `critic.optimizer.lr`, or of every step that has the line, `optimizer.lr`."""
+    name, _, rest = path.partition(".")
+    named = [step for step in train.objectives if step.name == name and rest]
+    path = rest if named else path
+    if path.partition(".")[0] not in ("optimizer", "clip"):
+        return None if named else _set_line(train, path, given, library)
+    changed = {s.name: _set_line(s, path, given, library) for s in named or train.objectives}
+    if all(step is None for step in changed.values()):
+        return None
+    return train.model_copy(update={"objectives": tuple(changed.get(s.name) or s for s in train.objectives)})
+
+
+def _set_line(train: Objective, path: str, given: _Given, library: Library) -> Objective | None:
     word, _, setting = path.partition(".")
     if word == "optimizer" and setting:
-        if setting not in optimizer_settings(train, library):
+        if setting not in optimizer_settings(train, library) or train.optimizer is None:
             return None
         return train.model_copy(update={"optimizer": _with(train.optimizer, setting, given.expression())})
     if path not in LINES:
@@ -129,8 +155,8 @@ def _line(train: Train, path: str, given: _Given, library: Library) -> Train | N
     return train.model_copy(update=update | ({other: None} if other else {}))
 
 
-def optimizer_settings(train: Train, library: Library) -> list[str]:
-    """What can be set of the optimizer that a block names."""
+def optimizer_settings(train: Train | Step, library: Library) -> list[str]:
+    """What can be set of the optimizer that a block or a step names."""
     called = train.optimizer.function if isinstance(train.optimizer, Call) else train.optimizer
     known = library.find(called.name, USER) if isinstance(called, Name) else None
     return [s.name for s in known.definition.settings or ()] if isinstance(known, Known) else []
@@ -148,15 +174,23 @@ def _with(call: Expression, name: str, value: Expression) -> Expression:
 def paths(spec: Spec) -> Iterator[str]:
     """Everything that `--set` can change, the shortest path first."""
     library = Library(spec.definitions)
-    own = [
-        (train, [*LINES, *(f"optimizer.{name}" for name in optimizer_settings(train, library))])
-        for train in spec.trains
-    ]
+    own = [(train, [*_lines_of(train, library)]) for train in spec.trains]
     yield from (param.name for param in spec.params)
     yield from dict.fromkeys(line for _, lines in own for line in lines)
     yield from (f"{data.name}.seed" for data in spec.data)
     yield from dict.fromkeys(f"train.{line}" for _, lines in own for line in lines)
     yield from (f"{block_name(train)}.{line}" for train, lines in own for line in lines)
+
+
+def _lines_of(train: Train, library: Library) -> Iterator[str]:
+    if not train.objectives:
+        yield from LINES
+        yield from (f"optimizer.{name}" for name in optimizer_settings(train, library))
+        return
+    yield from (line for line in LINES if line not in IN_STEPS)
+    for step in train.objectives:
+        yield from (f"{step.name}.{line}" for line in IN_STEPS)
+        yield from (f"{step.name}.optimizer.{name}" for name in optimizer_settings(step, library))
 
 
 def _unknown(spec: Spec, name: str) -> ProblemError:

@@ -15,8 +15,9 @@ from dotnn.elaborate.problems import NotThatKind
 from dotnn.elaborate.values import Tensor, kind
 from dotnn.program import AnswerPlan, Figure, Patience, Plan, RawColumn, Reached, Watch
 from dotnn.read import read_text
-from dotnn.spec import Binary, Data, Expression, Keep, Member, Name, Part, Spec, Stop, Train
+from dotnn.spec import Binary, Data, Expression, Keep, Part, Spec, Stop, Train
 from dotnn.tape import Tape
+from dotnn.words import dotted
 from dotnn.write import write_objective
 from dotnn_grammar.problems import Problem, ProblemError, perhaps
 from dotnn_grammar.source import Source
@@ -179,8 +180,11 @@ def block_name(block: Data | Train) -> str:
 def plan_of(spec: Spec, train: Train, params: dict[str, Any], splits: Sequence[str], figures: Sequence[Figure]) -> Plan:
     """How training goes. Raises ``ProblemError``."""
     frame = scratch(spec, params)
+    batch = _count(frame, train.batch, "the batch")
     return Plan(
-        batch=_count(frame, train.batch, "the batch"),
+        batch=batch,
+        tokens=batch if train.batched == "tokens" else None,
+        by_length=train.batched != "rows",
         epochs=None if train.epochs is None else _count(frame, train.epochs, "the number of epochs"),
         steps=None if train.steps is None else _count(frame, train.steps, "the number of steps"),
         seed=train.seed,
@@ -197,17 +201,24 @@ def batches_of(frame: Frame, train: Train) -> int:
     return 1 if train.accumulate is None else _count(frame, train.accumulate, "the batches of an update")
 
 
+def every_of(frame: Frame, count: Expression | None) -> int:
+    """After how many batches a step is taken. Raises ``ProblemError``."""
+    return 1 if count is None else _count(frame, count, "the batches between two of its turns")
+
+
 def steps_of(plan: Plan, rows: int) -> tuple[int, int]:
     """How many steps training takes with so many rows, and how many of them make an epoch."""
-    epoch = max(math.ceil(rows / plan.batch), 1)
+    epoch = max(plan.per_epoch or math.ceil(rows / plan.batch), 1)
     return (plan.steps if plan.steps is not None else (plan.epochs or 1) * epoch), epoch
 
 
 def figures_of(train: Train) -> tuple[Figure, ...]:
     """What a run of this block measures."""
     error = (Figure(name="error", role="error", text=write_objective(train.error)),) if train.error else ()
+    losses = [("loss", train.loss)] if train.loss is not None else []
+    losses += [(f"{step.name}.loss", step.loss) for step in train.objectives]
     return (
-        Figure(name="loss", role="loss", text=write_objective(train.loss)),
+        *(Figure(name=name, role="loss", text=write_objective(loss)) for name, loss in losses),
         *error,
         *(Figure(name=m.name, role="metric", text=write_objective(m)) for m in train.metrics),
     )
@@ -238,9 +249,9 @@ def _stop(frame: Frame, stop: Stop, splits: Sequence[str], figures: Sequence[Fig
 
 
 def _watch(expression: Expression, splits: Sequence[str], figures: Sequence[Figure]) -> Watch:
-    match expression:
-        case Member(value=Name(name=split), name=figure):
-            return _known_watch(expression, split, figure, splits, figures)
+    split, _, figure = (dotted(expression) or "").partition(".")
+    if figure:
+        return _known_watch(expression, split, figure, splits, figures)
     raise NotACondition(span=expression.span).error()
 
 

@@ -7,6 +7,7 @@ gradient together.
 
 from __future__ import annotations
 
+from dotnn.bodies import over_bodies
 from dotnn.graph import Dtype, Graph
 from dotnn.operation import lookup
 from dotnn.tape import Tape, Value
@@ -19,6 +20,7 @@ def rounded(graph: Graph, dtype: Dtype) -> Graph:
     """The graph with the operands of its products rounded to ``dtype``: `f32` leaves it as it is."""
     if dtype == "f32":
         return graph
+    graph = over_bodies(graph, lambda body: rounded(body, dtype))
     tape = Tape(graph.name)
     for fed in graph.inputs:
         with tape.at(fed.at):

@@ -34,6 +34,10 @@ class Tokens(_Frozen):
     """What else the tokenizer needs."""
     length: int
     """How many numbers a row has: shorter texts are filled up with 0, longer ones are cut."""
+    start: bool = False
+    """Whether a row begins with `start`."""
+    end: bool = False
+    """Whether `end` stands after its last piece, unless it is cut before."""
 
 
 class RawColumn(_Frozen):
@@ -56,8 +60,24 @@ class RawColumn(_Frozen):
     """For a column of texts that are cut into pieces; dims are its length, and bound the number of its pieces."""
     bound: int | None = None
     """For `as int < bound`: values are 0 up to but without it; another is a located error."""
+    places: str | None = None
+    """The name of a size that each batch decides, where rows of like length make a batch; dims has the longest."""
+    reader: str | None = None
+    """`mail` or `images`, where each row is such a file."""
+    steps: int | None = None
+    """In windows: how many steps of the stream stand in the first of the dims."""
+    later: int = 0
+    """Where the first of them stands, counted from the window's first; of texts, how many pieces later they begin."""
     role: Literal["data", "label", "weight"] = "data"
     """`data` where the net reads it, `label` where only loss, error and metrics do, `weight` of a row in these."""
+
+
+class Windows(_Frozen):
+    """How a text or a series is cut into examples: ``size`` steps each, one every ``by`` steps."""
+
+    size: int
+    by: int
+    horizon: int | None = None
 
 
 Fold = Literal["sum", "max", "min", "rows"]
@@ -69,6 +89,29 @@ class Total(_Frozen):
 
     name: str
     fold: Fold
+
+
+class Written(_Frozen):
+    """Texts that a metric needs: its graph's ``input`` gets what the net writes for each row, i64[b, t]."""
+
+    input: str
+    column: str
+    """The column that the net continues."""
+    reads: tuple[str, ...]
+    """The columns that it reads meanwhile."""
+    beam: int = 1
+    """How many texts are followed side by side; 1: the likeliest token, one after another."""
+    length: int | None = None
+
+
+class Apart(_Frozen):
+    """How a metric is measured by itself: with a graph of its own, at the end of every so many epochs."""
+
+    graph: str
+    on: str | None = None
+    """The part of the data; None: each that is measured."""
+    every: int = 1
+    texts: tuple[Written, ...] = ()
 
 
 class Figure(_Frozen):
@@ -85,6 +128,38 @@ class Figure(_Frozen):
     totals: tuple[Total, ...] = ()
     dims: tuple[int, ...] = ()
     """Of a metric that is more than one number: a list, a table."""
+    apart: Apart | None = None
+    """Where it is not measured with every batch."""
+
+
+class ClaimRows(_Frozen):
+    """Rows on which something is claimed: of a part of a data block, or all of them where ``part`` is empty.
+
+    Its graph gives for a batch the totals of ``figures``, as eval does.
+    """
+
+    graph: str
+    data: str
+    part: str = ""
+    inputs: tuple[RawColumn, ...]
+    figures: tuple[Figure, ...]
+
+
+class Claim(_Frozen):
+    """What the author says must hold of the net. The graph `claims` makes of the figures of all rows the outputs
+    `NAME.figure`, `NAME.bound.1` (and `.2`) and `NAME.holds`."""
+
+    name: str
+    text: str
+    """In the author's words."""
+    says: str
+    """As the spec writes it: `error < 10%`."""
+    on: str = ""
+    """The rows, where one place is named for all of it."""
+    bounds: tuple[Literal["<", "<=", ">", ">="], ...]
+    """How the figure stands to each of its bounds."""
+    share: bool = False
+    """Whether the figure is shown in percent."""
 
 
 class Watch(_Frozen):
@@ -120,10 +195,34 @@ class AnswerPlan(_Frozen):
     """The output with the probability of each class, where the answer is one of several classes."""
 
 
+class Generation(_Frozen):
+    """How the net writes: with the graphs start, next and choose (``generate/``)."""
+
+    column: str
+    """The input with the tokens that are continued."""
+    output: str
+    """The scores of what comes next."""
+    length: int
+    """Places of the window that the net sees."""
+    begins: int | None = None
+    """The token with which every text begins; None: with what is given."""
+    ends: int | None = None
+    """The token that ends a text; None: nothing does."""
+    never: tuple[int, ...] = ()
+    """Tokens that are not written."""
+
+
 class Plan(_Frozen):
     """How training goes."""
 
     batch: int
+    """Rows; where it is counted in tokens, as many rows of the longest texts as it holds."""
+    tokens: int | None = None
+    """`batch 4_000 tokens`: how many pieces a batch holds at most, those that fill up its rows among them."""
+    by_length: bool = False
+    """Whether a batch has rows of like length."""
+    per_epoch: int | None = None
+    """Where it has, or is counted in tokens: how many batches an epoch has."""
     epochs: int | None = None
     steps: int | None = None
     """Exactly one of epochs and steps is set."""
@@ -156,11 +255,13 @@ class Program(_Frozen):
     data: str
     """Name of the data block."""
     inputs: tuple[RawColumn, ...]
+    windows: Windows | None = None
     outputs: tuple[str, ...]
     """The net's results."""
     figures: tuple[Figure, ...]
     answer: AnswerPlan | None = None
     plan: Plan
+    generation: Generation | None = None
     parameters: int
     """How many learned numbers."""
     params: dict[str, bool | int | float | str] = {}
@@ -171,5 +272,7 @@ class Program(_Frozen):
     """Lines of the spec that were set otherwise by `--set`, by their path."""
     after: Pass = "simplify"
     """The last pass that the graphs went through."""
+    claims: tuple[Claim, ...] = ()
+    claimed_on: tuple[ClaimRows, ...] = ()
     graphs: dict[str, Graph]
     """By name: init, train, eval, predict, order; and figures, where a figure has totals of its own."""

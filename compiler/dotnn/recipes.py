@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dotnn import recipes_steps as _steps  # noqa: F401
+from dotnn import recipes_windows as _windows  # noqa: F401  (its recipes register themselves)
 from dotnn.draw import RECIPES, Array, Draw, Recipe, draws
 from dotnn.graph import Dim, Dtype, multiply
 from dotnn.operation import Operation

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from dotnn.bodies import over_bodies
 from dotnn.graph import FLOATS, Attribute, Graph, Node, Output, multiply
 from dotnn.operation import broadcast
 from dotnn.tape import Tape, Value
@@ -31,6 +32,7 @@ ROUNDS = 8
 
 def simplify(graph: Graph) -> Graph:
     """The graph rewritten by the rules, until they change nothing; without what no output needs."""
+    graph = over_bodies(_prune(graph), simplify)
     for _ in range(ROUNDS):
         after = _prune(_rewrite(graph))
         if after.nodes == graph.nodes:

@@ -141,7 +141,29 @@ class Return(Part):
     values: tuple[Expression, ...]
 
 
-Statement = Annotated[Assign | Weight | State | Repeat | If | When | Require | Return, Field(discriminator="kind")]
+class Carry(Part):
+    """`h = zeros[b, units]`: what is carried from step to step, and what the first step finds."""
+
+    name: str
+    start: Expression
+
+
+class Scan(Part):
+    """`scan over t with h = … { … }`, `scan back over t where kept cut 32 with h = …, c = … { … }`.
+
+    ``where``: in which steps what is carried gets its next value; ``cut``: every how many steps no gradient passes.
+    """
+
+    kind: Literal["scan"] = "scan"
+    over: str
+    back: bool = False
+    where: Expression | None = None
+    cut: Expression | None = None
+    carries: tuple[Carry, ...] = ()
+    body: tuple[Statement, ...]
+
+
+Statement = Annotated[Assign | Weight | State | Repeat | If | When | Scan | Require | Return, Field(discriminator="kind")]
 
 
 # ---- declarations
@@ -197,6 +219,13 @@ class SourceLine(Part):
     reader: str
     files: tuple[str, ...]
     count: Expression | None = None
+    each: Expression | None = None
+    """`source draw N of 5 from digits`: how many rows of the other block make one."""
+    base: str | None = None
+    """The other block."""
+    size: tuple[Expression, ...] = ()
+    """Of pictures: the height and the width that they are brought to."""
+    grey: bool = False
 
 
 class Column(Part):
@@ -231,6 +260,17 @@ class Split(Part):
     fold: int = 1
 
 
+class Windows(Part):
+    """`window 128 by 64`: so many steps of a text or a series are one example, and the next begins so many later.
+
+    ``horizon``: `horizon 3`, how many steps after a window are asked for.
+    """
+
+    size: Expression
+    by: Expression | None = None
+    horizon: Expression | None = None
+
+
 class Data(Part):
     """A block of rows. With ``base``, that block with some of its columns replaced: `data b = a where { … }`."""
 
@@ -242,15 +282,22 @@ class Data(Part):
     seed: int = 0
     bad_rows: Literal["error", "skip"] = "error"
     """`on bad row skip`: what does not fit is left out, and counted."""
+    augments: tuple[Column, ...] = ()
+    """`augment image = …`: how training alters columns, each time it sees a row."""
+    windows: Windows | None = None
     doc: str = ""
 
 
 class Metric(Part):
-    """`metric right = accuracy(logits, label)`."""
+    """`metric right = accuracy(logits, label)`, `metric bleu = … on val every 2 epochs`."""
 
     name: str
     value: Expression
     weights: Expression | None = None
+    on: str | None = None
+    """The one part of the data on which it is measured."""
+    every: Expression | None = None
+    """At the end of every so many epochs."""
 
 
 class Objective(Part):
@@ -312,6 +359,59 @@ class Freeze(Part):
     pattern: str
 
 
+class ClaimedOn(Part):
+    """`on test`, `on other.test`: a part of the data, or a block and perhaps a part of it."""
+
+    names: tuple[str, ...]
+
+
+class Claim(Part):
+    """`claim "it sees the spot": error < 10% on other.test`: what must hold of the net of the train block above.
+
+    Two sides and a sign between them, or three and two.
+    """
+
+    text: str
+    sides: tuple[Expression, ...]
+    operators: tuple[Literal["<", "<=", ">", ">="], ...]
+    on: ClaimedOn | None = None
+    doc: str = ""
+
+
+class Updates(Part):
+    """`Critic`, `Critic.head.*`: what a step moves."""
+
+    pattern: str
+
+
+class Step(Part):
+    """`step critic updates Critic { … }`: one of several objectives that take turns."""
+
+    name: str
+    updates: tuple[Updates, ...]
+    assigns: tuple[Assign, ...] = ()
+    loss: Objective
+    optimizer: Expression
+    clip: Expression | None = None
+    decays: tuple[Decay, ...] = ()
+    rates: tuple[Rate, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+
+
+class Every(Part):
+    """`every batch critic, forger`, `every 5 batches forger`: when steps are taken, and in which order."""
+
+    count: Expression | None = None
+    steps: tuple[Name, ...]
+
+
+class Average(Part):
+    """`average 0.999`, `average 0.999 for Forger.*`: of these weights a moving average is kept, and used."""
+
+    factor: Expression
+    pattern: str | None = None
+
+
 class Train(Part):
     """A train block. ``name`` is the net's, or None for `train on data`; ``called`` its own: `train N on d as slow`."""
 
@@ -319,12 +419,20 @@ class Train(Part):
     data: str
     called: str | None = None
     assigns: tuple[Assign, ...] = ()
-    loss: Objective
+    loss: Objective | None = None
+    """None where the block has steps: each has its own, and its own optimizer."""
     error: Objective | None = None
     metrics: tuple[Metric, ...] = ()
     answer: Answer | None = None
-    optimizer: Expression
+    optimizer: Expression | None = None
+    objectives: tuple[Step, ...] = ()
+    """Its steps."""
+    every: tuple[Every, ...] = ()
     batch: Expression
+    batched: Literal["rows", "length", "tokens"] = "rows"
+    """`batch 32 by length`: rows of like length together; `batch 4_000 tokens`: as many of them as hold so many."""
+    draws: Expression | None = None
+    """`batch 32 drawn by balanced(label)`: how often each row is drawn, against the others."""
     epochs: Expression | None = None
     steps: Expression | None = None
     seed: int = 0
@@ -335,8 +443,10 @@ class Train(Part):
     decays: tuple[Decay, ...] = ()
     rates: tuple[Rate, ...] = ()
     freezes: tuple[Freeze, ...] = ()
+    averages: tuple[Average, ...] = ()
     accumulate: Expression | None = None
     precision: Literal["f32", "bf16", "f16"] | None = None
+    claims: tuple[Claim, ...] = ()
     doc: str = ""
 
 
@@ -356,5 +466,5 @@ class Spec(BaseModel):
     """The file as it stands, with what it uses: where the spec is written as JSON, for all of it to be read back."""
 
 
-for _model in (Repeat, If, When, Spec):
+for _model in (Repeat, If, When, Scan, Spec):
     _model.model_rebuild()

@@ -213,6 +213,20 @@ class Tape:
                 del self._written[_key(node.op, node.inputs, node.attributes)]
         self.nodes[since:] = reversed(kept)
 
+    def lift(self, since: int, of: Iterable[str]) -> list[Node]:
+        """Takes away and gives what was written after the first ``since`` operations and depends on these values."""
+        names, lifted, kept = set(of), list[Node](), list[Node]()
+        for node in self.nodes[since:]:
+            if names.isdisjoint(node.inputs):
+                kept.append(node)
+                continue
+            names.add(node.name)
+            lifted.append(node)
+            del self.values[node.name], self._made[node.name]
+            del self._written[_key(node.op, node.inputs, node.attributes)]
+        self.nodes[since:] = kept
+        return lifted
+
     def _append(self, node: Node, key: Key | None = None) -> Value:
         self.nodes.append(node)
         self._made[node.name] = node
@@ -228,4 +242,8 @@ class Tape:
 
 
 def _key(op: str, inputs: Iterable[str], attributes: Mapping[str, Attribute]) -> Key:
-    return op, tuple(inputs), tuple((name, repr(value)) for name, value in sorted(attributes.items()))
+    return op, tuple(inputs), tuple((name, _text(value)) for name, value in sorted(attributes.items()))
+
+
+def _text(value: Attribute) -> str:
+    return value.mark if isinstance(value, Graph) else repr(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from dotnn.differentiate import GRADIENT
@@ -17,13 +17,13 @@ from dotnn.elaborate.problems import NotThatKind
 from dotnn.elaborate.values import Bound, Instance, Known, Scheduled, Tensor, kind, plain
 from dotnn.graph import Graph
 from dotnn.operation import shape_text
-from dotnn.plan import batches_of
+from dotnn.plan import batches_of, every_of
 from dotnn.read.text import heading
-from dotnn.spec import Train
 from dotnn.tape import Tape, Value
-from dotnn.updates import gather, scaling
+from dotnn.updates import average, gather, scaling
 from dotnn.updates.patterns import last_of
 from dotnn.updates.schedules import Clock, at_step, settings_of
+from dotnn.updates.turns import STEP, Turn
 from dotnn_grammar.problems import Problem
 
 
@@ -37,29 +37,41 @@ class NotAnUpdate(Problem):
     way: str
 
 
-def slots(machine: Machine, train: Train, weights: dict[str, Tensor], still: frozenset[str] = frozenset()) -> None:
+def slots(machine: Machine, moving: Sequence[tuple[Turn, Collection[str]]]) -> None:
     """In the phase `init`: the first value of everything that training remembers.
 
-    still: weights that are frozen.
+    moving: for each turn the weights that it moves.
     """
-    frame = Frame(machine, USER, "")
-    optimizer = _optimizer(frame, train)
+    tape, train = machine.tape, moving[0][0].train
+    for turn, paths in moving:
+        _slots(machine, turn, {path: weight for path, weight in machine.weights.items() if path in paths})
+    if moving[0][0].name:
+        tape.output(STEP, tape.literal(0, "i64"), "state")
+    if batches_of(Frame(machine, USER, ""), train) > 1:
+        tape.output(gather.BATCHES, tape.literal(0, "i64"), "state")
+    averages = average.chosen(train, [p for p in machine.weights if any(p in paths for _, paths in moving)])
+    average.begin(tape, averages)
+
+
+def _slots(machine: Machine, turn: Turn, moving: Mapping[str, Tensor]) -> None:
+    """What one turn remembers."""
+    frame = Frame(machine, USER, turn.name)
+    optimizer = _optimizer(frame, turn)
     clock = Clock(machine.tape.literal(1, "i64"), 1, 1, machine.tape.literal(0), 1)
-    settings = settings_of(frame, optimizer, clock, train.optimizer)
-    rates = _rates(frame, train, weights, clock)
-    moving = {path: weight for path, weight in weights.items() if path not in still}
+    settings = settings_of(frame, optimizer, clock, turn.optimizer)
+    rates = _rates(frame, turn, moving, clock)
     for path, weight in moving.items():
         gradient = machine.tape.fill(0, weight.value.type)
         own = _rated(machine.tape, settings, rates.get(path))
-        _step(frame, optimizer, own, path, plain(weight.value), plain(gradient), train)
-    machine.tape.output("step", machine.tape.literal(0, "i64"), "state")
-    if batches_of(frame, train) > 1:
-        gather.begin(machine.tape, {path: weight.value.type for path, weight in moving.items()})
-    if train.precision == "f16":
-        scaling.begin(machine.tape)
+        _step(frame, optimizer, own, path, plain(weight.value), plain(gradient), turn)
+    machine.tape.output(turn.state(STEP), machine.tape.literal(0, "i64"), "state")
+    if batches_of(frame, turn.train) > 1:
+        gather.begin(machine.tape, turn, {path: weight.value.type for path, weight in moving.items()})
+    if turn.train.precision == "f16":
+        scaling.begin(machine.tape, turn)
 
 
-def update(graph: Graph, machine: Machine, train: Train, steps: int, epoch: int) -> Graph:
+def update(graph: Graph, machine: Machine, turn: Turn, steps: int, epoch: int) -> Graph:
     """The graph with `NAME.next` for each weight and slot, in place of its gradients; with `norm`, `rate`, `finite`.
 
     machine: the one whose tape the forward pass was written on; its library and states are used, its tape is replaced.
@@ -67,47 +79,59 @@ def update(graph: Graph, machine: Machine, train: Train, steps: int, epoch: int)
     """
     tape = machine.tape = Tape.of(graph.model_copy(update={"outputs": ()}))
     machine.instances = {}
+    machine.counter = turn.state(STEP)
+    train = turn.train
     values = {o.name: tape.values[o.value] for o in graph.outputs}
     kept = [o for o in graph.outputs if not o.name.startswith((GRADIENT, gather.PLACES))]
     weights = {i.name: tape.values[i.name] for i in graph.inputs if i.learned}
     gradients = {name: values[GRADIENT + name] for name in weights}
     loss = values["loss"]
-    frame = Frame(machine, USER, "")
+    frame = Frame(machine, USER, turn.name)
     if train.precision == "f16":
-        gradients = scaling.back(tape, gradients)
+        gradients = scaling.back(tape, turn, gradients)
     length = gather.Length(batches_of(frame, train), steps, epoch)
-    gathered = gather.gather(tape, length, loss, values.get(gather.PLACES), gradients)
+    gathered = gather.gather(tape, turn, length, loss, values.get(gather.PLACES), gradients)
     gradients = gathered.gradients
     norm = _norm(list(gradients.values()))
     step = machine.clock() + 1
+    every = every_of(frame, turn.count)
 
-    optimizer = _optimizer(frame, train)
-    clock = Clock(step, length.updates, length.of_epoch, gathered.loss, gathered.rows)
-    with tape.at(machine.place(train.optimizer.span, USER, "")):
+    optimizer = _optimizer(frame, turn)
+    clock = Clock(step, max(length.updates // every, 1), length.of_epoch, gathered.loss, gathered.rows, every)
+    with tape.at(machine.place(turn.optimizer.span, USER, "")):
         before = set(machine.successors)
-        settings = settings_of(frame, optimizer, clock, train.optimizer)
-        rates = _rates(frame, train, machine.weights, clock)
-        gradients = _clipped(frame, train, gradients, norm)
-        gradients = _decayed(frame, train, weights, gradients)
+        settings = settings_of(frame, optimizer, clock, turn.optimizer)
+        rates = _rates(frame, turn, machine.weights, clock)
+        gradients = _clipped(frame, turn, gradients, norm)
+        gradients = _decayed(frame, turn, weights, gradients)
         successors = {path: made.value for path, made in machine.successors.items() if path not in before}
         for path, weight in weights.items():
             place = next(i.at for i in graph.inputs if i.name == path)
             with tape.at(place):
                 own = _rated(tape, settings, rates.get(path))
-                new = _step(frame, optimizer, own, path, plain(weight), plain(gradients[path]), train)
+                new = _step(frame, optimizer, own, path, plain(weight), plain(gradients[path]), turn)
                 successors |= _shortened(optimizer, path, weight, new, rates.get(path))
-        successors["step"] = step
+        successors[machine.counter] = step
         finite = tape.add("and", _is_finite(loss), _is_finite(norm))
-        made = gathered.full
+        due = _due(machine, every)
+        made = due if gathered.full is None else gathered.full if due is None else tape.add("and", gathered.full, due)
         if train.precision == "f16":
-            scaled = scaling.judge(tape, _is_finite(norm), gathered.full)
+            scaled = scaling.judge(tape, turn, _is_finite(norm), made)
             made, finite = scaled.made, tape.add("and", _is_finite(loss), scaled.fine)
             gathered.successors.update(scaled.successors)
         if made is not None:
             successors = {path: tape.add("select", made, new, tape.values[path]) for path, new in successors.items()}
         successors |= gathered.successors
+        if turn.name:  # what all turns share goes on, whether this one is taken or not
+            shared = machine.clock(STEP)
+            successors[STEP] = (
+                shared + 1 if gathered.full is None else tape.add("select", gathered.full, shared + 1, shared)
+            )
         for output in kept:
-            tape.output(output.name, values[output.name], output.role)
+            value = values[output.name]
+            if due is not None and output.role == "state":
+                value = tape.add("select", due, value, tape.values[output.name.removesuffix(".next")])
+            tape.output(output.name, value, output.role)
         for fed in list(tape.inputs):
             if fed.role == "state" and not any(o.name == f"{fed.name}.next" for o in kept):
                 tape.output(f"{fed.name}.next", successors.get(fed.name, tape.values[fed.name]), "state")
@@ -116,6 +140,15 @@ def update(graph: Graph, machine: Machine, train: Train, steps: int, epoch: int)
         tape.output("rate", tensor(tape, rate if isinstance(rate, Tensor | int | float) else 0.0, "f32").value, "rate")
         tape.output("finite", finite, "finite")
     return tape.graph()
+
+
+def _due(machine: Machine, every: int) -> Value | None:
+    """Whether a turn that is taken after so many batches only is taken now; None: it always is."""
+    if every == 1:
+        return None
+    tape = machine.tape
+    left = tape.add("mod", machine.clock(STEP) + 1, tape.literal(every, "i64"))
+    return tape.add("eq", left, tape.literal(0, "i64"))
 
 
 def _is_finite(x: Value) -> Value:
@@ -131,7 +164,7 @@ def _norm(gradients: list[Value]) -> Value:
     return total.tape.add("sqrt", total)
 
 
-def _clipped(frame: Frame, train: Train, gradients: dict[str, Value], norm: Value) -> dict[str, Value]:
+def _clipped(frame: Frame, train: Turn, gradients: dict[str, Value], norm: Value) -> dict[str, Value]:
     """`clip norm c`: shortened together to the length c where they are longer."""
     if train.clip is None:
         return gradients
@@ -145,7 +178,7 @@ def _clipped(frame: Frame, train: Train, gradients: dict[str, Value], norm: Valu
     return {path: gradient * factor for path, gradient in gradients.items()}
 
 
-def _decayed(frame: Frame, train: Train, weights: dict[str, Value], gradients: dict[str, Value]) -> dict[str, Value]:
+def _decayed(frame: Frame, train: Turn, weights: dict[str, Value], gradients: dict[str, Value]) -> dict[str, Value]:
     """`decay r for PATTERN`: r * w is added to the gradient of each weight whose path matches; the last line holds."""
     made = dict(gradients)
     chosen = last_of(train.decays, frame.machine.weights)
@@ -168,7 +201,7 @@ def _decayed(frame: Frame, train: Train, weights: dict[str, Value], gradients: d
 # ---- rates of their own
 
 
-def _rates(frame: Frame, train: Train, paths: Iterable[str], clock: Clock) -> dict[str, Any]:
+def _rates(frame: Frame, train: Turn, paths: Iterable[str], clock: Clock) -> dict[str, Any]:
     """`rate r for PATTERN`: for each weight whose path matches r, a number or a schedule at this step."""
     found: dict[str, Any] = {}
     chosen = last_of(train.rates, paths)
@@ -211,7 +244,7 @@ def _shortened(optimizer: Bound, path: str, weight: Value, new: dict[str, Value]
     return {**new, path: weight + (new[path] - weight) * part}
 
 
-def _optimizer(frame: Frame, train: Train) -> Bound:
+def _optimizer(frame: Frame, train: Turn) -> Bound:
     """What the `optimizer` line names, with its settings."""
     value = evaluate(frame, train.optimizer)
     if isinstance(value, Known) and value.definition.word == "optimizer":
@@ -231,7 +264,7 @@ def _refuse(frame: Frame, optimizer: Bound, fault: str, way: str) -> NoReturn:
 
 
 def _step(
-    frame: Frame, optimizer: Bound, settings: dict[str, Any], path: str, weight: Tensor, gradient: Tensor, train: Train
+    frame: Frame, optimizer: Bound, settings: dict[str, Any], path: str, weight: Tensor, gradient: Tensor, train: Turn
 ) -> dict[str, Value]:
     """One weight's update: the optimizer's body, with `w` and `g` in place. Gives what the weight and slots become."""
     machine = frame.machine
@@ -239,7 +272,7 @@ def _step(
     given: Given = [(None, weight, train.optimizer), (None, gradient, train.optimizer)]
     own = {**settings, "step": settings_step(frame)}
     before = set(machine.successors)
-    final = final_names(frame, optimizer.known, own, Instance(path), given, train.optimizer)
+    final = final_names(frame, optimizer.known, own, Instance(train.of(path)), given, train.optimizer)
     new = {name: machine.successors[name].value for name in machine.successors if name not in before}
     name, after = inputs[0].name, final[inputs[0].name]
     if after is weight:

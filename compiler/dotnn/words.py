@@ -155,11 +155,11 @@ class Then(Part):
 
 
 class Shifted(Part):
-    """`token shifted by 1`."""
+    """`token shifted by 1`: what stands so many places later."""
 
     kind: Literal["shifted"] = "shifted"
     value: Expression
-    by: int
+    by: Expression
 
 
 class ColumnOf(Part):
@@ -194,3 +194,14 @@ Expression = Annotated[
 ]
 
 Argument.model_rebuild()
+
+
+def dotted(expression: Expression) -> str | None:
+    """`val.error`, `val.critic.loss` as a text; None for what is no name with dots."""
+    match expression:
+        case Name(name=name):
+            return name
+        case Member(value=inner, name=name):
+            before = dotted(inner)
+            return None if before is None else f"{before}.{name}"
+    return None

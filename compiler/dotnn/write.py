@@ -76,7 +76,15 @@ def _form(part: spec.Expression) -> tuple[str, int]:
         case spec.Chain():
             return " -> ".join([_write(part.start, POSTFIX), *(_stage(s) for s in part.stages)]), EXPRESSION
         case spec.Shifted():
-            return f"{_write(part.value, POSTFIX)} shifted by {part.by}", POWER
+            return f"{_write(part.value, POSTFIX)} shifted by {_distance(part.by)}", POWER
+
+
+def _distance(by: spec.Expression) -> str:
+    """How far something is shifted: a number, a name, or an expression in parentheses, with a sign before it or not."""
+    negative = isinstance(by, spec.Unary) and by.operator == "-"
+    bare = by.operand if isinstance(by, spec.Unary) and negative else by
+    text = write_expression(bare)
+    return f"{'-' if negative else ''}{text if isinstance(bare, spec.Name | spec.Number) else f'({text})'}"
 
 
 def _binary(part: spec.Binary) -> tuple[str, int]:
@@ -159,10 +167,19 @@ def _statement(part: spec.Statement) -> list[str]:
             return _branches(f"if {_write(part.condition, CHOICE)}", part.then, part.otherwise)
         case spec.When():
             return _branches(f"when {part.phase}", part.then, part.otherwise)
+        case spec.Scan():
+            return [f"{_scan_head(part)} {{", *_body(part.body), "}"]
         case spec.Require():
             return [f"require {_write(part.condition, CHOICE)}: {quote(part.message)}"]
         case spec.Return():
             return [f"return {listed(part.values)}"]
+
+
+def _scan_head(part: spec.Scan) -> str:
+    where = "" if part.where is None else f" where {_write(part.where, CHOICE)}"
+    cut = "" if part.cut is None else f" cut {_write(part.cut, SUM)}"
+    carries = ", ".join(f"{one.name} = {write_expression(one.start)}" for one in part.carries)
+    return f"scan {'back ' if part.back else ''}over {part.over}{where}{cut}{f' with {carries}' if carries else ''}"
 
 
 def _assign(part: spec.Assign) -> str:
@@ -201,7 +218,8 @@ def write_spec(whole: spec.Spec) -> str:
     parts.extend([*_doc(p.doc), f"param {p.name} = {write_expression(p.value)}"] for p in whole.params)
     parts.extend(_data(d) for d in whole.data)
     parts.extend(_definition(d) for d in whole.definitions)
-    parts.extend(_train(t) for t in whole.trains)
+    for train in whole.trains:
+        parts.extend([_train(train), *(_claim(c) for c in train.claims)])
     head = "\n".join(_doc(whole.doc)) + "\n\n" if whole.doc else ""
     return head + "\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -237,6 +255,7 @@ def _data(part: spec.Data) -> list[str]:
         form = "" if column.type is None else f" as {write_type(column.type)}"
         target = spec.Target(span=column.span, name=column.name, indices=column.indices)
         lines.append(f"{_target(target)} = {_write(column.value, least)}{form}{_bound(column.binders)}")
+    lines.extend(f"augment {line.name} = {write_expression(line.value)}" for line in part.augments)
     if part.split is not None:
         parts = [s for s in part.split.shares if part.split.folds is None or s.name not in ("train", "val")]
         folds = [] if part.split.folds is None else [f"folds {part.split.folds}"]
@@ -245,15 +264,28 @@ def _data(part: spec.Data) -> list[str]:
         lines.append(f"split {shares}{stratify}{' in order' if part.split.in_order else ''}")
     if part.base is not None:
         return [*_doc(part.doc), f"data {part.name} = {part.base} where {{", *("  " + line for line in lines), "}"]
+    lines.extend(write_windows(part.windows))
     if part.bad_rows != "error":
         lines.append(f"on bad row {part.bad_rows}")
     lines.append(f"seed {part.seed}")
     return [*_doc(part.doc), f"data {part.name} {{", *("  " + line for line in lines), "}"]
 
 
+def write_windows(part: spec.Windows | None) -> list[str]:
+    """`window 12 by 1` and `horizon 3`."""
+    if part is None:
+        return []
+    by = "" if part.by is None else f" by {write_expression(part.by)}"
+    horizon = [] if part.horizon is None else [f"horizon {write_expression(part.horizon)}"]
+    return [f"window {write_expression(part.size)}{by}", *horizon]
+
+
 def _source(part: spec.SourceLine) -> str:
+    if part.each is not None and part.count is not None:
+        return f"{part.role} {part.reader} {_write(part.count, SUM)} of {_write(part.each, SUM)} from {part.base}"
     given = listed([part.count]) if part.count is not None else ", ".join(quote(f) for f in part.files)
-    return f"{part.role} {part.reader} {given}"
+    size = f" size [{listed(part.size)}]" if part.size else ""
+    return f"{part.role} {part.reader} {given}{size}{' grey' if part.grey else ''}"
 
 
 def _share(part: spec.Share) -> spec.Number:
@@ -269,17 +301,53 @@ def _weights(part: spec.Objective | spec.Metric) -> str:
     return "" if part.weights is None else f" weighted by {write_expression(part.weights)}"
 
 
+def _when(part: spec.Metric) -> str:
+    """` on val every 2 epochs`."""
+    on = "" if part.on is None else f" on {part.on}"
+    return on if part.every is None else f"{on} every {write_expression(part.every)} epochs"
+
+
+def _when(part: spec.Metric) -> str:
+    on = "" if part.on is None else f" on {part.on}"
+    return on + ("" if part.every is None else f" every {_write(part.every, POSTFIX)} epochs")
+
+
 def write_objective(part: spec.Objective | spec.Metric) -> str:
     """`loss`, `error` or a metric as text: what the manifest says."""
     return _objective(part) if isinstance(part, spec.Objective) else write_expression(part.value) + _weights(part)
 
 
+def write_sides(part: spec.Claim) -> str:
+    """What a claim compares: `5% < error < 10%`."""
+    first, *others = (_write(side, SUM) for side in part.sides)
+    return first + "".join(f" {sign} {side}" for sign, side in zip(part.operators, others, strict=True))
+
+
+def _claim(part: spec.Claim) -> list[str]:
+    on = f" on {'.'.join(part.on.names)}" if part.on else ""
+    return [*_doc(part.doc), f"claim {quote(part.text)}: {write_sides(part)}{on}"]
+
+
+def _step(part: spec.Step) -> list[str]:
+    lines = [*(_assign(a) for a in part.assigns), f"loss {_objective(part.loss)}"]
+    lines.append(f"optimizer {write_expression(part.optimizer)}")
+    lines.extend([] if part.clip is None else [f"clip norm {write_expression(part.clip)}"])
+    lines.extend(f"decay {write_expression(d.rate)} for {d.pattern}" for d in part.decays)
+    lines.extend(f"rate {write_expression(r.factor)} for {r.pattern}" for r in part.rates)
+    lines.extend(f"freeze {f.pattern}" for f in part.freezes)
+    moved = ", ".join(line.pattern for line in part.updates)
+    return [f"step {part.name} updates {moved} {{", *("  " + line for line in lines), "}"]
+
+
 def _train(part: spec.Train) -> list[str]:
     lines = [_assign(a) for a in part.assigns]
-    lines.append(f"loss {_objective(part.loss)}")
+    for step in part.objectives:
+        lines.extend(_step(step))
+    if part.loss is not None:
+        lines.append(f"loss {_objective(part.loss)}")
     if part.error is not None:
         lines.append(f"error {_objective(part.error)}")
-    lines.extend(f"metric {m.name} = {write_expression(m.value)}{_weights(m)}" for m in part.metrics)
+    lines.extend(f"metric {m.name} = {write_expression(m.value)}{_weights(m)}{_when(m)}" for m in part.metrics)
     if part.answer is not None:
         bare = part.answer.column is None and isinstance(part.answer.value, spec.Chain)
         column = "" if part.answer.column is None else f" as {part.answer.column}"
@@ -292,7 +360,15 @@ def _train(part: spec.Train) -> list[str]:
         ("clip norm", part.clip),
         ("accumulate", part.accumulate),
     )
-    lines.extend(f"{word} {write_expression(value)}" for word, value in values if value is not None)
+    after = {"length": " by length", "tokens": " tokens"}
+    drawn = "" if part.draws is None else f" drawn by {write_expression(part.draws)}"
+    ends = {"batch": after.get(part.batched, "") + drawn}
+    lines.extend(f"{word} {write_expression(value)}{ends.get(word, '')}" for word, value in values if value is not None)
+    for line in part.every:
+        often = "batch" if line.count is None else f"{_write(line.count, CHOICE)} batches"
+        lines.append(f"every {often} {', '.join(name.name for name in line.steps)}")
+    for kept in part.averages:
+        lines.append(f"average {write_expression(kept.factor)}" + (f" for {kept.pattern}" if kept.pattern else ""))
     lines.append(f"seed {part.seed}")
     if part.stop is not None:
         way = "risen" if part.stop.risen else "fallen"

@@ -17,7 +17,7 @@ from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.source import Span
 
-Context = Literal["file", "data", "train", "body"]
+Context = Literal["file", "data", "train", "step", "body"]
 
 RESERVED = (
     "and", "or", "not", "if", "else", "for", "in", "as", "return", "weight", "state",
@@ -28,28 +28,41 @@ DATA_WORDS = ("source", "test", "split", "seed", "window", "augment", "on")
 TRAIN_WORDS = (
     "loss", "error", "metric", "answer", "optimizer", "batch", "epochs", "steps", "seed", "stop", "keep", "clip",
     "decay", "precision", "accumulate", "freeze", "rate", "start", "every", "step",
+    "average",
 )  # fmt: skip
 
-VALUED = ("loss", "error", "answer", "optimizer", "batch", "epochs", "steps", "seed")
+VALUED = ("loss", "error", "answer", "optimizer", "batch", "epochs", "steps", "seed", "window", "horizon")
 """Lines that begin with a value, never with a word of their own."""
 
 KINDS = ("source", "test")
 """Lines that begin with a word of their own, whatever follows it."""
 
+COUNTING = ("generate", "draw", "of", "from")
+"""Words of such lines that a value follows, be it a name."""
+
 CHOOSING = ("freeze",)
 """Lines that begin with a pattern of paths."""
 
-FIRST: dict[Context, tuple[str, ...]] = {"file": DECLARATIONS, "data": DATA_WORDS, "train": TRAIN_WORDS, "body": ()}
+FIRST: dict[Context, tuple[str, ...]] = {
+    "file": DECLARATIONS, "data": DATA_WORDS, "train": TRAIN_WORDS, "step": TRAIN_WORDS, "body": (),
+}  # fmt: skip
 
 KEPT = ("FUNCTION", "LAYER", "NET", "OPTIMIZER")
 """Declarations whose first word stays in the tree."""
 
-MID_WORDS = {"then": "_THEN", "until": "_UNTIL"}
+MID_WORDS = {"then": "_THEN", "until": "_UNTIL", "shifted": "_SHIFTED"}
 
 OPERANDS = ("NAME", "NUMBER", "PERCENT", "STRING", "RPAR", "RSQB", "YES", "NO", "STAR")
 """After these an expression may be complete: a name that follows can only be a word."""
 
 LITERALS = ("NAME", "NUMBER", "PERCENT", "STRING")
+
+SCANNING = {
+    "SCAN": {"back": "BACK", "over": "_OVER"},
+    "BACK": {"over": "_OVER"},
+    "operand": {"where": "_WHERE", "cut": "_CUT", "with": "_WITH"},
+}
+"""Words in the head of a scan, by what stands before them."""
 
 CONTINUES = (
     "COMMA", "EQUAL", "COLON", "TILDE", "_ARROW", "_RANGE", "NOT", "AND", "OR",
@@ -60,13 +73,6 @@ CONTINUES = (
 CLOSES = {"(": ")", "[": "]", "{": "}"}
 
 LATER = {
-    "scan": ("a layer that steps through time", "write the few steps out, or use `repeat`"),
-    "claim": ("a claim", "leave it out for now, or state the figure as a `metric`"),
-    "window": ("windows of a long text or series", "cut the rows beforehand, so that each row is one example"),
-    "augment": ("altered copies of the rows", "put the altered rows into the file"),
-    "every": ("several objectives that take turns", "give the block one `loss`, one `optimizer` and one `batch`"),
-    "step": ("several objectives that take turns", "give the block one `loss`, one `optimizer` and one `batch`"),
-    "shifted": ("a column shifted along its row", "put the shifted column into the file"),
 }
 """What the language has but this version has not: what it is called, and what to do instead."""
 
@@ -186,10 +192,15 @@ class Layout:
         if not self.statement:
             return self._first(token, context)
         last = self.statement[-1]
+        if self.statement[0].type == "SCAN" and self.open and self.open[-1] == "{":
+            scanning = SCANNING.get(last.type, SCANNING["operand"] if last.type in OPERANDS else {})
+            return token.update(type=scanning.get(token, "NAME"))
         if last.type == "_UNTIL" or (last.type == "_TRAIN" and token == "on" and self._followed_by(("NAME",))):
             return token.update(type="WORD")
-        if last.type == "WORD" and last == "weighted" and token == "by":
+        if last.type == "WORD" and last in ("weighted", "drawn") and token == "by":
             return token.update(type="WORD")
+        if last.type == "_SHIFTED" and token == "by":
+            return token.update(type="_BY")
         if last.type in OPERANDS:
             return token.update(type=MID_WORDS.get(token, "WORD"))
         named = last.type in ("_COLUMN", "_COLUMNS")
@@ -202,12 +213,16 @@ class Layout:
             return token.update(type="_" + token.upper())
         if last.type == "SETTING" and last in KINDS and context == "data":
             return token.update(type="WORD")
+        if self.statement[0].type == "SETTING" and self.statement[0] in KINDS and context == "data" and last in COUNTING:
+            return token
         in_setting = self.statement[0].type == "SETTING" and context != "body"
         if in_setting and last.type in ("SETTING", "WORD", "COMMA") and self._followed_by(LITERALS):
             # `loss each where kept`, `batch few until epoch 3 then many`: here the first word is a value.
             is_value = (last.type == "SETTING" and last in VALUED) or self._peek() in MID_WORDS
             # `until epoch n where kept`
             is_value = is_value or (last.type == "WORD" and self.statement[-2].type == "_UNTIL")
+            # `where kept weighted by much`
+            is_value = is_value or (last.type == "WORD" and last in ("where", "by"))
             return token if is_value else token.update(type="WORD")
         return token
 
@@ -218,7 +233,9 @@ class Layout:
         if context == "body":
             return token
         if token in FIRST[context] or not self._followed_by(("EQUAL", "COMMA", "LSQB")):
-            return token.update(type="CHOICE" if context == "train" and token in CHOOSING else "SETTING")
+            if context == "train" and token == "step" and self._followed_by(("NAME",)):
+                return token.update(type="_STEP")
+            return token.update(type="CHOICE" if context in ("train", "step") and token in CHOOSING else "SETTING")
         return token
 
     def _declaration(self, token: Token) -> Token:
@@ -231,9 +248,10 @@ class Layout:
 
     def _is_pattern(self) -> bool:
         """`*` in `*.W` or `encoder.*` is not a product, and may end a line."""
-        if not self.statement or self.statement[0].type not in ("SETTING", "CHOICE"):
+        if not self.statement or self.statement[0].type not in ("SETTING", "CHOICE", "_STEP"):
             return False
-        return self.statement[-1].type in ("FOR", "DOT", "LSQB", "CHOICE", "COMMA")
+        updates = self.statement[0].type == "_STEP" and self.statement[-1].type == "WORD"
+        return updates or self.statement[-1].type in ("FOR", "DOT", "LSQB", "CHOICE", "COMMA")
 
     # ---- brackets
 
@@ -245,7 +263,8 @@ class Layout:
             if len(self.open) > self._deepest:
                 raise TooDeep(span=span_of(token, self.file), most=self._deepest).error()
         if token.type == "LBRACE":
-            self.contexts.append(self._inside if len(self.contexts) == 1 else "body")
+            within: Context = "step" if self.statement[0].type == "_STEP" else "body"
+            self.contexts.append(self._inside if len(self.contexts) == 1 else within)
             self.ended, self.statement = self.statement[:-1], []
         if token.type in ("RPAR", "RSQB", "RBRACE") and self.open and CLOSES[self.open[-1]] == token:
             self.open.pop()
@@ -261,8 +280,6 @@ class Layout:
         word = str(token)
         known = (
             (token.type in ("_CLAIM", "_DATA", "SETTING") and first)
-            or (token.type == "NAME" and word == "scan")
-            or (token.type == "WORD" and word == "shifted")
         )
         if not known or word not in LATER:
             return False

@@ -63,6 +63,8 @@ class Limits(BaseModel):
     """Bytes of a spec or program that is stored as JSON."""
     gathered: Count = 2**30
     """Bytes that a figure may take which needs all rows of a split at once."""
+    held: Count = 2**30
+    """Bytes of rows that are held in memory; what is more is read from temporary files."""
     outside: bool = False
     """Whether files may lie outside the folder of the spec: absolute paths, `..`, links, devices (`--allow-path`)."""
 

@@ -32,10 +32,10 @@ from dotnn_grammar.mistakes import (
 from dotnn_grammar.problems import Note, Problem, nearest, perhaps
 from dotnn_grammar.source import Source, Span
 
-STATEMENTS = ("weight", "state", "repeat", "if", "when", "require", "return")
+STATEMENTS = ("weight", "state", "repeat", "if", "when", "scan", "require", "return")
 VALUES = {"NAME", "NUMBER", "PERCENT", "STRING", "LPAR", "LSQB", "MINUS", "NOT", "YES", "NO", "_COLUMN", "_COLUMNS"}
 OPERATORS = {"ADD", "MINUS", "MULTIPLY", "POWER", "COMPARE", "LESS", "AND", "OR", "_RANGE", "DOT"}
-SOFT = {"IF", "AS", "_THEN", "_UNTIL", "WORD", "STAR", "FOR", "IN", "WHEN"}
+SOFT = {"IF", "AS", "_THEN", "_UNTIL", "_SHIFTED", "WORD", "STAR", "FOR", "IN", "WHEN"}
 
 IN_WORDS = {
     "COMMA": "a comma",
@@ -52,6 +52,7 @@ IN_WORDS = {
     "_ARROW": "`->`",
     "_REST": "`...`",
     "ELSE": "`else`",
+    "_BY": "`by`",
     "IN": "`in`",
     "NAME": "a name",
     "NUMBER": "a number",
@@ -283,7 +284,7 @@ def _declaration(at: Scene) -> Problem | None:
     if word in STATEMENTS:
         advice = f"`{word}` stands inside a definition: `layer NAME(…)(…) {{ … }}`"
     else:
-        otherwise = "a declaration starts with " + ", ".join(f"`{w}`" for w in DECLARATIONS[:-2]) + " or `train`"
+        otherwise = "a declaration starts with " + ", ".join(f"`{w}`" for w in DECLARATIONS[:-1]) + " or `claim`"
         inner = [c for c in ("data", "train") if word in FIRST[c]]
         if inner:
             otherwise = f"`{word}` stands inside a {inner[0]} block"
@@ -301,6 +302,24 @@ def _derived(at: Scene) -> Problem | None:
     found = f"`{at.token}`" if at.token.strip() else "the end of the line"
     expected = _words(at.accepts - {"WORD"} or frozenset({"where"}))
     return Unexpected(span=at.span, found=found, expected=expected, advice=advice)
+
+
+def _claim(at: Scene) -> Problem | None:
+    """`claim "…": error < 10% on test`, said otherwise."""
+    if not at.before or at.before[0].type != "_CLAIM":
+        return None
+    types = [token.type for token in at.before]
+    form = 'write `claim "in words": error < 10% on test`'
+    found = f"`{at.token}`" if at.token.strip() else "the end of the line"
+    if len(types) <= 2:
+        expected = "what is claimed, in quotes" if len(types) == 1 else "`:`"
+        return Unexpected(span=at.span, found=found, expected=expected, advice=form)
+    if at.token.type in ("AND", "OR", "NOT", "IF"):
+        advice = "a claim is one comparison: write a claim of its own for each, and `if` in parentheses"
+        return Unexpected(span=at.span, found=found, expected="the end of the claim", advice=advice)
+    if at.token.type == "WORD":
+        return Unexpected(span=at.span, found=found, expected="the end of the line", advice=form)
+    return None
 
 
 def _reserved(at: Scene) -> Problem | None:
@@ -345,6 +364,7 @@ def _end(at: Scene) -> Problem | None:
 CASES: tuple[Callable[[Scene], Problem | None], ...] = (
     _percent,
     _derived,
+    _claim,
     _brackets,
     _spellings,
     _equals,

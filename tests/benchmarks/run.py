@@ -22,12 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.cases import CASES, Case
+from tests.benchmarks.cases import CASES, AnyCase, Case
 
 PEERS = ("dotnn", "torch", "sklearn")
 TOP = Path(__file__).parents[2]
-AGREE = 40
-"""Steps whose losses are compared."""
 TOLERANCE = 2e-3
 """How far the losses of two peers may be from each other, relative: rounding grows with every step."""
 
@@ -63,27 +61,28 @@ def begin(peer: str, number: int, folder: Path, threads: int) -> Worker:
     return worker
 
 
-def compare(workers: list[Worker]) -> None:
+def compare(workers: list[Worker], steps: int) -> None:
     """Every peer's first losses must be dotnn's."""
-    losses = {w.name: w.ask(AGREE)["losses"] for w in workers}
+    losses = {w.name: w.ask(steps)["losses"] for w in workers}
     for name, theirs in losses.items():
         for step, (a, b) in enumerate(zip(losses["dotnn"], theirs, strict=True)):
             if abs(a - b) > TOLERANCE * max(abs(a), abs(b), 0.1):
                 raise SystemExit(f"step {step + 1}: the loss is {a} for dotnn and {b} for {name}")
 
 
-def measure(number: int, case: Case, rounds: int, threads: int) -> dict[str, Any]:
+def measure(number: int, case: AnyCase, rounds: int, threads: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         case.write(folder)
-        workers = [begin(peer, number, folder, threads) for peer in PEERS]
+        peers = PEERS if isinstance(case, Case) else PEERS[:2]  # scikit-learn has no convolution, no attention
+        workers = [begin(peer, number, folder, threads) for peer in peers]
         try:
-            compare(workers)
+            compare(workers, case.compared)
             for worker in workers:
                 worker.ask(max(case.steps // 4, 1))
-            times: dict[str, list[float]] = {peer: [] for peer in PEERS}
+            times: dict[str, list[float]] = {peer: [] for peer in peers}
             for turn in range(rounds):
-                for worker in workers[turn % 3 :] + workers[: turn % 3]:
+                for worker in workers[turn % len(peers) :] + workers[: turn % len(peers)]:
                     times[worker.name].append(worker.ask(case.steps)["seconds"] / case.steps)
         finally:
             for worker in workers:
@@ -98,7 +97,7 @@ def tell(found: dict[str, Any]) -> None:
     times = found["milliseconds"]
     print(f"\n{found['case']}")
     print(f"  {'':46} {'ms a step':>10} {'least':>8} {'most':>8} {'times dotnn':>12}")
-    for peer in PEERS:
+    for peer in times:
         ratios = [theirs / ours for theirs, ours in zip(times[peer], times["dotnn"], strict=True)]
         ratio = "" if peer == "dotnn" else f"{statistics.median(ratios):.2f}"
         median, low, high = statistics.median(times[peer]), min(times[peer]), max(times[peer])

@@ -24,6 +24,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pytest
+from tests.sets import NAMES, NOT_COPIED, make_photos, make_sets
 
 from dotnn.compiler import check_file
 from dotnn_grammar.problems import ProblemError
@@ -85,7 +86,7 @@ def fences(page: str) -> list[Fence]:
 def clone(tmp_path: Path) -> Path:
     """What a person has after the README's first command: the files, and `.venv/bin/nn`."""
     for name in ("specs", "compiler", "grammar", "backends"):
-        ignored = shutil.ignore_patterns("runs", "build", "__pycache__")
+        ignored = shutil.ignore_patterns("runs", "build", "__pycache__", *NAMES, ".*-*")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     folder = tmp_path / ".venv" / "bin"
     folder.mkdir(parents=True)
@@ -335,6 +336,9 @@ def whole(fence: Fence) -> str:
         parts["data"] = with_lines(DATA, fence.text)
     elif fence.marker == "nn: in train":
         parts["train"] = with_lines(TRAIN, fence.text)
+    elif fence.marker == "nn: after train":  # claims, also of other data
+        pale = "\ndata pale = digits where { image = 0.5 * image }\n"
+        return SPEC.format(**parts) + pale + fence.text
     else:
         raise AssertionError(f"{fence.where}: `{fence.marker}` says nothing that is known")
     return SPEC.format(**parts)
@@ -365,9 +369,14 @@ def test_every_block_of_nn_compiles(
     else:
         text = whole(fence)
     (tmp_path / "data").symlink_to(ROOT / "specs" / "data")
-    shutil.copytree(ROOT / "specs" / "data", tmp_path / "copied")
+    shutil.copytree(ROOT / "specs" / "data", tmp_path / "copied", ignore=NOT_COPIED)
     (tmp_path / "data").unlink()
     (tmp_path / "copied").rename(tmp_path / "data")
+    make_sets(tmp_path / "data")
+    make_photos(tmp_path / "photos")
+    (tmp_path / "data" / "book.txt").write_text("Once upon a time there was a page.\n" * 20, encoding="utf-8")
+    steps = "".join(f"{100 + step % 12}\n" for step in range(144))
+    (tmp_path / "data" / "series.csv").write_text(f"passengers\n{steps}", encoding="utf-8")
     (tmp_path / "block.nn").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     try:

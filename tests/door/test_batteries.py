@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.sets import specs_folder
 
 from dotnn import operation as registry
 from dotnn.elaborate.library import standard_names
@@ -12,7 +13,7 @@ from dotnn.plugins import Options, backend
 from dotnn.testing import FailedError, check_backend, check_definition, check_op, check_source
 
 ROOT = Path(__file__).parents[2]
-SPECS = sorted((ROOT / "specs").glob("*.nn"))
+SPECS = sorted(specs_folder().glob("*.nn"))
 
 
 @pytest.mark.parametrize("name", ["onnx", "training-info", pytest.param("torch", marks=pytest.mark.peers)])

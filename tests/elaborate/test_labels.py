@@ -113,3 +113,13 @@ def test_a_size_is_a_whole_number_from_one_up(bench):
         problem = bench.problem(f"net N(x: [b, 3]) -> y: [...] {{\n  y = x -> {text}\n}}")
         assert problem.code == code
         assert problem.span.line == 6
+
+
+def test_the_first_places_of_another_dim_are_a_dims_own(bench):
+    """`place[0..j]` is named j, whether the table has as many rows as there are places or more."""
+    for rows in (4, 7):
+        body = f"weight place: [{rows}, 3] ~ ones\n named = place[0..j]\n y[b, i, j] = named[j, i] * x[b, i, j]"
+        np.testing.assert_array_equal(value(bench, body), X)
+        body = f"weight place: [rows = {rows}, i = 3] ~ ones\n y = x * place[0..j]"
+        np.testing.assert_array_equal(value(bench, body), X)
+    assert bench.problem(net("weight place: [rows = 4, i = 3] ~ ones\n y = x * place[0..4]"), COLUMNS).code == "B012"

@@ -81,6 +81,7 @@ def _compound(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         part(spec.Chain, start=inner, stages=several(stage)),
         part(spec.Until, value=inner, unit=st.sampled_from(["epoch", "step"]), count=inner),
         part(spec.Then, phases=several(inner, 2)),
+        part(spec.Shifted, value=inner, by=inner),
     )
 
 
@@ -215,8 +216,12 @@ def splits(draw: st.DrawFn) -> spec.Split:
 def blocks(draw: st.DrawFn) -> spec.Data:
     line = part(spec.SourceLine, role=st.just("source"), reader=st.just("table"), files=several(files))
     exam = part(spec.SourceLine, role=st.just("test"), reader=st.just("table"), files=several(files))
-    made = columns()
-    if draw(st.integers(0, 2)) == 0:
+    made, split, windows = columns(), optional(splits()), None
+    if draw(st.integers(0, 3)) == 0:
+        steps = part(spec.Number, value=st.integers(1, 99)) | part(spec.Name, name=plain)
+        windows = draw(part(spec.Windows, size=steps, by=optional(steps), horizon=optional(steps)))
+        split = optional(splits().map(lambda found: found.model_copy(update={"stratify": None, "in_order": True})))
+    elif draw(st.integers(0, 2)) == 0:
         line, exam = (
             part(spec.SourceLine, role=st.just(role), reader=st.just("generate"), files=st.just(()), count=counts_of())
             for role in ("source", "test")
@@ -230,7 +235,8 @@ def blocks(draw: st.DrawFn) -> spec.Data:
         name=draw(names),
         sources=(draw(line), *draw(several(exam, 0, 1))),
         columns=draw(distinct(made, 1)),
-        split=draw(optional(splits())),
+        split=draw(split),
+        windows=windows,
         seed=draw(st.integers(0, 2**63 - 1)),
         doc=draw(docs),
     )
@@ -253,6 +259,37 @@ def norms(draw: st.DrawFn) -> Any:
     return first if sign is None else spec.Binary(span=HERE, operator=sign, left=first, right=draw(name | numbers))
 
 
+patterns = st.lists(plain | st.just("*"), min_size=1, max_size=3).map(".".join)
+
+
+@st.composite
+def turns(draw: st.DrawFn) -> dict[str, Any]:
+    """Steps that take turns, in the place of one loss and one optimizer."""
+    unclaused = small.filter(lambda e: not isinstance(e, spec.Chain))
+    steps = tuple(
+        spec.Step(
+            span=HERE,
+            name=own,
+            updates=draw(several(part(spec.Updates, pattern=patterns), 1, 2)),
+            assigns=draw(several(assigns(plain), 0, 1)),
+            loss=draw(part(spec.Objective, value=unclaused, where=optional(small), weights=optional(small))),
+            optimizer=draw(unclaused),
+            clip=norms(draw) if draw(st.booleans()) else None,
+            decays=draw(several(part(spec.Decay, rate=unclaused, pattern=patterns), 0, 1)),
+            freezes=draw(several(part(spec.Freeze, pattern=patterns.filter(lambda p: p != "*")), 0, 1)),
+        )
+        for own in draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    )
+    count = optional(part(spec.Number, value=st.integers(1, 99)) | part(spec.Name, name=plain))
+    named = [spec.Name(span=HERE, name=step.name) for step in steps]
+    cut = draw(st.integers(0, len(named) - 1))
+    lines = [each for each in (named[:cut], named[cut:]) if each]
+    every = tuple(spec.Every(span=HERE, count=draw(count), steps=tuple(each)) for each in lines)
+    return {"objectives": steps, "every": every, **dict.fromkeys(("loss", "optimizer", "clip"))} | dict.fromkeys(
+        ("decays", "rates", "freezes"), ()
+    )
+
+
 @st.composite
 def trains(draw: st.DrawFn) -> spec.Train:
     unclaused = small.filter(lambda e: not isinstance(e, spec.Chain))
@@ -261,8 +298,8 @@ def trains(draw: st.DrawFn) -> spec.Train:
     watch = part(spec.Member, value=name, name=names)
     bound = part(spec.Binary, operator=st.sampled_from(["<", ">", "<=", ">="]), left=watch, right=numbers)
     stops = part(spec.Stop, watch=watch, patience=st.integers(1, 99)) | part(spec.Stop, watch=bound, patience=st.none())
-    pattern = st.lists(plain | st.just("*"), min_size=1, max_size=3).map(".".join)
-    return spec.Train(
+    pattern = patterns
+    made = spec.Train(
         span=HERE,
         name=draw(optional(names.filter(lambda n: n != "on"))),
         data=draw(names),
@@ -273,6 +310,7 @@ def trains(draw: st.DrawFn) -> spec.Train:
         answer=draw(optional(part(spec.Answer, value=unclaused, column=optional(names)))),
         optimizer=draw(unclaused),
         batch=counts(draw),
+        batched=draw(st.sampled_from(["rows", "rows", "length", "tokens"])),
         **{until: counts(draw)},
         seed=draw(st.integers(0, 2**63 - 1)),
         stop=draw(optional(stops)),
@@ -284,9 +322,11 @@ def trains(draw: st.DrawFn) -> spec.Train:
         freezes=draw(several(part(spec.Freeze, pattern=pattern.filter(lambda p: p != "*")), 0, 2)),
         accumulate=counts(draw) if draw(st.booleans()) else None,
         precision=draw(st.sampled_from([None, "f32", "bf16", "f16"])),
+        averages=draw(several(part(spec.Average, factor=unclaused, pattern=optional(pattern)), 0, 2)),
         called=draw(optional(names)),
         doc=draw(docs),
     )
+    return made.model_copy(update=draw(turns())) if draw(st.integers(0, 3)) == 0 else made
 
 
 @st.composite

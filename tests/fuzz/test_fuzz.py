@@ -14,6 +14,7 @@ from tests.fuzz.bare import bare, read
 from tests.fuzz.draw import specs as whole_specs
 from tests.fuzz.judge import Fault, judge_check, judge_text, texts
 from tests.fuzz.mutate import ROOT, altered, drawn, specs
+from tests.sets import NOT_COPIED, make_sets
 
 from dotnn.compiler import check
 from dotnn.write import write_spec
@@ -33,7 +34,8 @@ def files() -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(ROOT / "specs/data", tmp_path / "data")
+    shutil.copytree(ROOT / "specs/data", tmp_path / "data", ignore=NOT_COPIED)
+    make_sets(tmp_path / "data")
     shutil.copy(ROOT / "tests/problems/points.csv", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path

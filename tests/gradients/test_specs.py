@@ -1,13 +1,12 @@
 """The gradient of every spec of ours, as its net, its loss and its data are: what `nn check --gradients` looks at."""
 
-from pathlib import Path
-
 import pytest
+from tests.sets import specs_folder
 
 from dotnn.compiler import program_names
 from dotnn.testing.slopes import check_slopes
 
-SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.nn"))
+SPECS = sorted(specs_folder().glob("*.nn"))
 
 
 @pytest.mark.parametrize("path", SPECS, ids=[path.stem for path in SPECS])

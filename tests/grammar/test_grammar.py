@@ -350,6 +350,39 @@ def test_all_problems_of_a_block_are_told_at_once() -> None:
     assert codes == ["R020", "R022", "R012", "R012", "R013", "R013", "R013"]
 
 
+def test_windows() -> None:
+    text = """data d {
+      source table "a.csv"
+      next  = x shifted by k - 1
+      twice = 2*x^2 shifted by -1
+      x     = column a
+      window n by 2
+      horizon 3
+      split train 90%, test 10% in order
+    }"""
+    (data,) = read_text(source(text)).data
+    assert data.windows is not None
+    assert isinstance(data.windows.size, spec.Name)
+    assert [n.value for n in (data.windows.by, data.windows.horizon) if isinstance(n, spec.Number)] == [2, 3]
+    following, twice = data.columns[0].value, data.columns[1].value
+    # It holds what stands before it closer than any sign, and its distance is one word.
+    assert isinstance(following, spec.Binary)
+    assert isinstance(following.left, spec.Shifted)
+    assert isinstance(following.left.by, spec.Name)
+    assert isinstance(twice, spec.Binary)
+    assert isinstance(twice.right, spec.Binary)
+
+
+@pytest.mark.parametrize(
+    ("line", "batched"), [("batch 32", "rows"), ("batch n by length", "length"), ("batch 4_000 tokens", "tokens")]
+)
+def test_what_a_batch_counts(line: str, batched: str) -> None:
+    text = TRAIN.format(extra="").replace("batch 32", line)
+    (train,) = read_text(source(text)).trains
+    assert train.batched == batched
+    assert [p.code for p in problems(text.replace(line, f"{line} of each"))] == ["R012"]
+
+
 # ---- what this version has not
 
 
@@ -379,7 +412,6 @@ def test_words_of_later_versions_are_known(word: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        'source text "a.txt"',
         'source images "photos/*.png" size [64, 64]',
         'source table "a.json"',
     ],
@@ -389,7 +421,7 @@ def test_other_data_is_not_in_this_version(line: str) -> None:
     assert isinstance(problem, NotYet)
 
 
-@pytest.mark.parametrize("line", ["batch 4_000 tokens", "metric m = bleu(y, t) on val every 1 epochs"])
+@pytest.mark.parametrize("line", ["metric m = bleu(y, t) on val every 1 epochs"])
 def test_other_training_is_not_in_this_version(line: str) -> None:
     text = TRAIN.format(extra="").replace("batch 32", line)
     assert NotYet.code in [p.code for p in problems(text)]

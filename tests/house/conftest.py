@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.sets import NOT_COPIED
 
 ROOT = Path(__file__).parents[2]
 
@@ -11,6 +12,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def specs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with digits.nn and its data; the working folder is there."""
-    shutil.copytree(ROOT / "specs", tmp_path / "specs", ignore=shutil.ignore_patterns("runs", "build"))
+    shutil.copytree(ROOT / "specs", tmp_path / "specs", ignore=NOT_COPIED)
     monkeypatch.chdir(tmp_path / "specs")
     return tmp_path / "specs"

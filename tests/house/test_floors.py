@@ -17,6 +17,7 @@ FLOORS = {
         *("dotnn_grammar", "dotnn", "lark", "numpy", "pluggy", "pydantic", "rich", "safetensors", "typer"),
         "tensorboardX",  # an extra, imported by the logger of that name alone
         "pyarrow",  # an extra, imported where a Parquet or Arrow file is read
+        "PIL",  # an extra, imported where a picture is read
         "tokenizers",  # an extra, imported by the tokenizer that needs it
         "matplotlib",  # an extra, imported where an answer is drawn alone
     },

@@ -44,12 +44,13 @@ SHORT = {1: "f32", 2: "u8", 6: "i32", 7: "i64", 9: "bool", 10: "f16", 11: "f64",
 def refused(model: onnx.ModelProto) -> list[str]:
     """Nodes that a stock build has no kernel for, on the CPU or on CUDA."""
     whole = shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
-    types = {v.name: v.type.tensor_type.elem_type for v in (*whole.graph.value_info, *whole.graph.input)}
-    types |= {v.name: v.type.tensor_type.elem_type for v in whole.graph.output}
-    types |= {c.name: c.data_type for c in whole.graph.initializer}
+    graphs = [whole.graph, *bodies(whole.graph)]
+    infos = [v for graph in graphs for v in (*graph.value_info, *graph.input, *graph.output)]
+    types = {v.name: v.type.tensor_type.elem_type for v in infos}
+    types |= {c.name: c.data_type for graph in graphs for c in graph.initializer}
     known = kernels()
     missing = []
-    for node in whole.graph.node:
+    for node in (node for graph in graphs for node in graph.node):
         deciding = {"Where": 1}.get(node.op_type, 0)
         values = [node.output[0]] if node.op_type == "ConstantOfShape" else [node.input[deciding]]
         values += [node.output[0]] if node.op_type == "Cast" else []
@@ -63,6 +64,12 @@ def refused(model: onnx.ModelProto) -> list[str]:
     return missing
 
 
+def bodies(graph: onnx.GraphProto) -> list[onnx.GraphProto]:
+    """Graphs inside this one."""
+    inner = [a.g for node in graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+    return [each for one in inner for each in (one, *bodies(one))]
+
+
 def check(graph: Graph) -> onnx.ModelProto:
     """Everything that holds for every file."""
     model = lower(graph)
@@ -71,7 +78,7 @@ def check(graph: Graph) -> onnx.ModelProto:
     assert model.ir_version == 10
     assert {node.domain for node in model.graph.node} <= {""}
     assert not [n.op_type for n in model.graph.node if n.op_type.startswith("Random") or n.op_type == "Dropout"]
-    names = [node.name for node in model.graph.node]
+    names = [node.name for one in (model.graph, *bodies(model.graph)) for node in one.node]
     assert len(set(names)) == len(names)
     assert refused(model) == []
     return model

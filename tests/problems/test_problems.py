@@ -80,11 +80,11 @@ ROWS = {"B115"}
 def test_every_problem_of_meaning_has_a_pair() -> None:
     from dotnn import build, compiler, overrides, plan, update
     from dotnn.elaborate import problems
-    from dotnn.inputs import columns, generate, lineage, weigh
+    from dotnn.inputs import columns, draws, generate, lengths, lineage, weigh, windows
     from dotnn.measures import watchable
     from dotnn.updates import patterns
 
-    rooms = (build, columns, compiler, generate, lineage, overrides, patterns, plan, problems, update, watchable, weigh)
+    rooms = (windows, lengths, build, columns, draws, compiler, generate, lineage, overrides, patterns, plan, problems, update, watchable, weigh)
     codes = {
         made.code
         for room in rooms

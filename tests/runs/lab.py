@@ -112,6 +112,11 @@ class Ends(Disk):
         super().cut(path, length)
 
 
+def _folders(folder: str, names: list[str]) -> list[str]:
+    """Sets that were fetched: no run here needs them."""
+    return [name for name in names if (Path(folder) / name).is_dir()]
+
+
 class Case:
     """A spec, compiled once, that is trained again and again."""
 
@@ -121,7 +126,7 @@ class Case:
         self.name, self.folder = name, folder
         spec = folder / file
         if name == "digits":
-            shutil.copytree(ROOT / "specs" / "data", folder / "data")
+            shutil.copytree(ROOT / "specs" / "data", folder / "data", ignore=_folders)
             shutil.copy(ROOT / "specs" / file, spec)
         else:
             shutil.copy(HERE / file, spec)

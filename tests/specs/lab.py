@@ -1,12 +1,13 @@
 """Specs as they are shipped, trained with other seeds."""
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests.sets import copy_data
 
+from dotnn.claims.verdict import Verdict
 from dotnn.compiler import Compiled, compile_file
 from dotnn.plugins import Options, backend
 from dotnn.training.figures import number_of
@@ -21,8 +22,6 @@ def trained(
     folder: Path, name: str, seeds: tuple[int, int] | None = None, block: str | None = None
 ) -> tuple[Compiled, Outcome]:
     """One train block of a spec in ``specs/``, the first without a name. seeds: of the data, and of training."""
-    if not (folder / "data").exists():
-        shutil.copytree(SPECS / "data", folder / "data")
     text = (SPECS / f"{name}.nn").read_text(encoding="utf-8")
     if seeds is not None:
         head, word, tail = text.partition("\ntrain ")
@@ -31,6 +30,7 @@ def trained(
         assert first or "  seed " not in head
         assert second
         text = head + word + tail
+    copy_data(folder, text)
     path = folder / f"{name}.nn"
     path.write_text(text, encoding="utf-8")
     compiled = compile_file(path, train=block)
@@ -64,3 +64,12 @@ def probed(path: Path, compiled: Compiled, outcome: Outcome, asked: str, split: 
     found = Paths(job.builder(fitted_on(compiled.dataset))).ask(asked)
     rows = compiled.dataset.splits[split]
     return answers([found], outcome.state, rows, range(rows.count), backend("onnx"), Options(threads=1))[0].numbers
+
+
+def checked(path: Path, compiled: Compiled, outcome: Outcome) -> tuple[Verdict, ...]:
+    """What `nn claims RUN` finds."""
+    from dotnn.job import Text
+    from dotnn.training.claims import check_claims, claimed_rows
+
+    rows = claimed_rows(compiled.program, Text.read(path).spec, path.parent, compiled.dataset)
+    return check_claims(compiled.program, outcome.state, rows, backend("onnx"), Options(threads=1))

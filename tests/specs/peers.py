@@ -175,12 +175,71 @@ def spot(name: str, other: str, hidden: int, epochs: int, decay: float = 0.0, ke
     return "; ".join(told)
 
 
+def fair() -> str:
+    """The net of ruler.nn where a coin lays the ruler, each time that a picture is learned from."""
+    here, there = rows("ruler", "Fair"), rows("ruler", "Fair", on="other_clinic")
+    train = here["train"]
+    net = plain(nn.Flatten(1), nn.Linear(1024, 32), nn.ReLU(), nn.Linear(32, 1), nn.Flatten(0))
+
+    def loss(p: torch.Tensor) -> torch.Tensor:
+        ruler = (torch.rand(len(p)) < 0.5)[:, None, None]
+        image = 0.8 * train["spot"][p] + ruler * train["ticks"][p] + 0.1 * torch.randn(len(p), 32, 32)
+        return bce(net(image), train["malignant"][p].float())
+
+    fit(net, loss, len(train["malignant"]), 64, 20, 1e-3, falling=False, decay=0.05)
+    with torch.no_grad():
+        found = [(net(part["test"]["image"]) > 0) == (part["test"]["malignant"] > 0) for part in (here, there)]
+        covered = here["test"]["image"].clone()
+        covered[:, 28:] = 0
+        same = (net(here["test"]["image"]) > 0) == (net(covered) > 0)
+    wrong = [1 - right.double().mean() for right in found]
+    return f"at home {wrong[0]:.1%} wrong, elsewhere {wrong[1]:.1%}; covered the same {same.double().mean():.1%}"
+
+
+def postcode() -> str:
+    parts = rows("postcode")
+    x, y = ({split: part[name] for split, part in parts.items()} for name in ("strip", "label"))
+    net = plain(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Linear(32 * 2 * 14, 128),
+        nn.ReLU(),
+        nn.Linear(128, 50),
+        nn.Unflatten(1, (5, 10)),
+    )
+
+    def moved(strips: torch.Tensor) -> torch.Tensor:
+        """Each by up to a pixel, another way each time."""
+        wide = nn.functional.pad(strips, (1, 1, 1, 1))
+        windows = wide.unfold(1, 8, 1).unfold(2, 56, 1)
+        down, right = torch.randint(0, 3, (2, len(strips)))
+        return windows[torch.arange(len(strips)), down, right]
+
+    def loss(p: torch.Tensor) -> torch.Tensor:
+        scores = net(moved(x["train"][p])[:, None])
+        return nn.functional.cross_entropy(scores.reshape(-1, 10), y["train"][p].reshape(-1))
+
+    fit(net, loss, len(y["train"]), 64, 30, 2e-3)
+    net.eval()
+    with torch.no_grad():
+        wrong = net(x["test"][:, None]).argmax(2) != y["test"]
+    return f"{wrong.any(1).double().mean():.1%} of codes wrong, {wrong.double().mean():.1%} of digits"
+
+
 PEERS: dict[str, Callable[[], str]] = {
     "digits": digits,
     "arm": arm,
     "depth": depth,
     "autoencoder": autoencoder,
-    "ruler": lambda: spot("ruler", "other_clinic", 32, 5, decay=0.05),
+    "ruler": lambda: spot("ruler", "other_clinic", 32, 20, decay=0.05),
+    "fair": fair,
+    "postcode": postcode,
     "shift": lambda: spot("shift", "clinic_b", 64, 20, keep=True),
 }
 

@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 
 import pytest
+from tests.sets import NOT_COPIED
 
 from dotnn.compiler import compile_file
 from dotnn.plugins import Options, backend
@@ -31,7 +32,7 @@ def error(folder: Path, split: int, training: int) -> float:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    shutil.copytree(SPECS / "data", tmp_path / "data")
+    shutil.copytree(SPECS / "data", tmp_path / "data", ignore=NOT_COPIED)
     return tmp_path
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.sets import NOT_COPIED
 
 from dotnn.compiler import compile_file
 from dotnn.graph import Graph
@@ -35,7 +36,7 @@ def plain(graph: Graph) -> str:
 @pytest.fixture
 def both(tmp_path: Path) -> tuple[Path, Path]:
     """The spec as it is shipped, and with definitions of its own."""
-    shutil.copytree(SPECS / "data", tmp_path / "data")
+    shutil.copytree(SPECS / "data", tmp_path / "data", ignore=NOT_COPIED)
     text = (SPECS / "digits.nn").read_text(encoding="utf-8").replace("epochs 60", "epochs 2")
     paths = tmp_path / "digits.nn", tmp_path / "own.nn"
     paths[0].write_text(text, encoding="utf-8")

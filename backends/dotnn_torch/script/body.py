@@ -13,6 +13,7 @@ from dotnn_torch.problems import NotInThisVersion
 from dotnn_torch.script import equations, text
 from dotnn_torch.script.forms import FORMS
 from dotnn_torch.script.text import Code, call, infix
+from dotnn_torch.script.windows import helpers_in
 from dotnn_torch.script.words import Argument, UnspokenError, axes_text, pair, signed, speak
 
 if TYPE_CHECKING:
@@ -89,7 +90,10 @@ class Writer:
         code = self.code(part)
         if id(part) in self.plain or (isinstance(part, spec.Name) and part.name in self.plain_names):
             return Argument(code, [True])
-        return Argument(code, self.values(part))
+        values = self.values(part)
+        if isinstance(part, spec.Text) and any(isinstance(v, int) for v in values):
+            values = [v for v in values if isinstance(v, int)]
+        return Argument(code, values)
 
     def known(self, part: spec.Part) -> Known | Primitive | Native | Bound | None:
         """The definition that a part of the text stands for, where it is the same everywhere."""
@@ -130,6 +134,9 @@ class Writer:
         if isinstance(known, Known) and known.definition.word == "function":
             alias = self.book.alias(known)
             return Code(f"torch.{alias}" if alias else self.book.function(known).name)
+        sizes = {v for v in self.values(part) if isinstance(v, int)}
+        if self.coordinates is not None and len(sizes) == 1:  # an index, as a number: how large it is
+            return Code(str(sizes.pop()))
         return self.refuse(part, f"`{word}` here")
 
     def write_number(self, part: spec.Number) -> Code:
@@ -139,6 +146,9 @@ class Writer:
         return Code(str(part.value))
 
     def write_text(self, part: spec.Text) -> Code:
+        numbers = {v for v in self.book.trace.values(part) if isinstance(v, int)}
+        if len(numbers) == 1:  # beside a column of texts: its number there
+            return Code(str(numbers.pop()))
         return Code('"' + part.value.replace("\\", "\\\\").replace('"', '\\"') + '"')
 
     # ---- arithmetic
@@ -365,7 +375,7 @@ class Writer:
             elif a.name:
                 settings[a.name] = self.code(a.value)
         made = speak(name, arguments, settings, FORMS)
-        self.book.helpers |= {word for word in HELPED if f"{word}(" in made.text}
+        self.book.helpers |= {word for word in HELPED if f"{word}(" in made.text} | helpers_in(made.text)
         return made
 
     def _form(self, name: str, part: spec.Expression) -> Argument:
@@ -374,6 +384,9 @@ class Writer:
             return Argument(Code(""), self.values(part))
         texts: list[str] = []
         for i, item in enumerate(part.items):
+            if isinstance(item.value, spec.Rest):
+                texts.append(self.rest(item.value))
+                continue
             if not isinstance(item.value, spec.Name) or self.book.trace.values(item.value):
                 texts.append(self.code(item.value).text)
                 continue
@@ -496,6 +509,7 @@ _RULES: dict[str, Callable[[Writer, Any], Code]] = {
     "unary": lambda w, p: w.write_unary(p),
     "choose": lambda w, p: w.write_choose(p),
     "list": lambda w, p: w.write_list(p),
+    "several": lambda w, p: Code(text.several([w.code(item).text for item in p.items])),
     "index": lambda w, p: w.write_index(p),
     "member": lambda w, p: w.write_member(p),
     "chain": lambda w, p: w.write_chain(p),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dotnn_torch.script import windows
 from dotnn_torch.script.text import ATOM, Code, call
 from dotnn_torch.script.trace import is_tensor
 from dotnn_torch.script.words import Argument, Settings, UnspokenError, Word, axes_text, one
@@ -108,7 +109,14 @@ def _each(name: str, given: Sequence[Argument], settings: Settings) -> Code:
     return call(f"torch.{name}", x.real.text)
 
 
+def _end(name: str, given: Sequence[Argument], settings: Settings) -> Code:
+    (x,) = given
+    return Code(f"{x.code.at(ATOM)}.select({_axis(settings)}, {0 if name == 'first' else -1})")
+
+
 FORMS: dict[str, Word] = {
+    "first": _end,
+    "last": _end,
     "concat": _joined,
     "stack": _joined,
     "split": _cut,
@@ -126,4 +134,5 @@ FORMS: dict[str, Word] = {
     "bool": _converted,
     "round": _each,
     "erf": _each,
+    **windows.FORMS,
 }

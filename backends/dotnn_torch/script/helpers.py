@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dotnn_torch.script import windows
+
 LOAD = '''\
 def load(split):
     """The rows of a split: the table's columns, as they are."""
@@ -90,13 +92,13 @@ def normalise(x, eps):
 GREATER = '''\
 def greater(a, b):
     """The greater of each two; at a tie the gradient goes to b."""
-    return torch.where(a <= b, b, a)
+    return torch.where(torch.as_tensor(a <= b), b, a)
 '''
 
 SMALLER = '''\
 def smaller(a, b):
     """The smaller of each two; at a tie the gradient goes to b."""
-    return torch.where(a >= b, b, a)
+    return torch.where(torch.as_tensor(a >= b), b, a)
 '''
 
 TOP = '''\
@@ -167,6 +169,7 @@ _TEXTS = {
     "load": LOAD,
     "fitted": FITTED,
     "fans": FANS,
+    **windows.HELPERS,
     "normalise": NORMALISE,
     "greater": GREATER,
     "smaller": SMALLER,

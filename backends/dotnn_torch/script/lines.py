@@ -12,6 +12,7 @@ from dotnn.elaborate.values import Bound, Known
 from dotnn.read.files import names_in
 from dotnn_torch.script.body import FANS, Writer
 from dotnn_torch.script.equations import write_equation
+from dotnn_torch.script.recur import write_scan
 from dotnn_torch.script.text import Code, docstring, free, indent
 from dotnn_torch.script.words import Argument, UnspokenError
 
@@ -240,6 +241,7 @@ _STATEMENTS: dict[str, Callable[[Body, Any], None]] = {
     "repeat": lambda w, p: w.repeat(p),
     "if": lambda w, p: w.branch(p),
     "when": lambda w, p: w.when(p),
+    "scan": write_scan,
     "require": lambda w, p: w.require(p),
     "return": lambda w, p: w.give(p),
 }
@@ -270,7 +272,10 @@ def write_function(book: Book, known: Known, made: Function) -> None:
         made.inputs = tuple(words)
     head = [free(n) for n in words]
     of_inputs = {p.name: p.default for p in definition.inputs if p.default is not None}
-    head = [f"{free(n)}={body.code(of_inputs[n]).text}" if n in of_inputs else free(n) for n in words]
+    given = {n: body.code(d).text for n, d in of_inputs.items() if n in words}
+    late_inputs = {n: text for n, text in given.items() if _of_others(of_inputs[n], [(i, None) for i in inputs])}
+    first = given | dict.fromkeys(late_inputs, "None")
+    head = [f"{free(n)}={first[n]}" if n in first else free(n) for n in words]
     settings = definition.settings or ()
     rest = [(p.name, p.default if p.default and book.tells(p.default) else None) for p in settings]
     rest.sort(key=lambda entry: entry[1] is not None)
@@ -282,7 +287,8 @@ def write_function(book: Book, known: Known, made: Function) -> None:
     elif made.draws:
         head += ["*", "at"]
     lines = docstring(book.doc(known))
-    lines += [f"{free(n)} = {default} if {free(n)} is None else {free(n)}" for n, default in late.items()]
+    computed = late_inputs | late
+    lines += [f"{free(n)} = {default} if {free(n)} is None else {free(n)}" for n, default in computed.items()]
     if shaped and any(name in FANS for name in inputs):
         used = [n if any(re.search(rf"\b{n}\b", line) for line in body.lines) else "_" for n in FANS]
         book.helpers.add("fans")

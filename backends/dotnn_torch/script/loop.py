@@ -74,7 +74,7 @@ def write_loop(book: Book, net: Known | None, optimizer: str) -> list[str]:
 
 
 def _frozen(book: Book) -> frozenset[str]:
-    return frozen(book.trace.train, book.trace.weights)
+    return frozen(book.trace.turn, book.trace.weights)
 
 
 def _moving(book: Book) -> str:
@@ -243,7 +243,7 @@ def _added(book: Book) -> list[str]:
 
 def _unlike(book: Book) -> bool:
     """Whether rows may count for more or less in the loss or the error."""
-    lines = [book.trace.train.loss, *([book.trace.train.error] if book.trace.train.error else [])]
+    lines = [book.trace.turn.loss, *([book.trace.train.error] if book.trace.train.error else [])]
     return any(line.where is not None or line.weights is not None for line in lines)
 
 
@@ -260,7 +260,7 @@ def _gathered(book: Book, steps: Steps) -> list[str]:
     writer = Writer(book, USER, "", False)
     if plan.steps is not None:
         writer.refuse(train.accumulate, "`accumulate` with `steps`", "say with `epochs` how long it trains")
-    if train.loss.where is not None or train.loss.weights is not None:
+    if book.trace.turn.loss.where is not None or book.trace.turn.loss.weights is not None:
         writer.refuse(
             train.accumulate, "`accumulate` with a loss whose rows do not all count alike", "take a larger `batch`"
         )
@@ -342,7 +342,7 @@ def _number(book: Book, part: spec.Expression) -> float:
 
 
 def _optimizer(book: Book) -> Known:
-    written = book.trace.train.optimizer
+    written = book.trace.turn.optimizer
     value = book.trace.values(written)[0]
     return value.known if isinstance(value, Bound) else value
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dotnn import spec
+from dotnn.elaborate.fans import is_window
 from dotnn.elaborate.library import USER
-from dotnn.elaborate.values import Bound, Known, Size
+from dotnn.elaborate.values import Bound, Known, Shape, Size
 from dotnn.read.files import names_in
 from dotnn_torch.script import text
 from dotnn_torch.script.lines import Body, Class
@@ -243,6 +244,13 @@ class Layer(Body):
             word = free(dim)
             sizes[word] = text.several([str(size) for size in values])
             return word
+        if len(paths) == 1 and len(self.loops) == 2 and "," not in self.loops[0][1]:
+            word, outer = free(dim), self.loops[0][0]
+            rows: dict[str, list[str]] = {}
+            for fact, size in found:
+                rows.setdefault(fact.turns.split(".")[0], []).append(str(size))
+            sizes[word] = f"{text.several([text.several(row) for row in rows.values()])}[{outer}]"
+            return word
         if self.loops:
             self.refuse(part, "a size that changes from turn to turn in another way in each place")
         extra = f"{self._local(found[0][0])}_{dim}".replace(".", "_")
@@ -267,7 +275,12 @@ class Layer(Body):
         attribute = self.attribute(part.name)
 
         def write() -> str:
-            shape = self.shape([d.size if isinstance(d, spec.Dim) else d for d in part.type.dims or ()])
+            sizes = [d.size if isinstance(d, spec.Dim) else d for d in part.type.dims or ()]
+            shape = self.shape(sizes)
+            values = [v for size in sizes for v in self.book.trace.values(size)]
+            if any(isinstance(v, Shape) and any(map(is_window, v.labels)) for v in values):
+                shape = Code(f"Kernel({shape.text})")
+                self.book.helpers.add("kernel")
             return f"nn.Parameter({self.first(part.init, shape)})"
 
         line = self.starts(write, part.name)
@@ -392,7 +405,9 @@ def write_class(book: Book, known: Known, made: Class) -> None:
         used = [x for x in lines if re.search(rf"\b{word}\b", x)]
         if len(used) == 1:
             lines = [x for x in lines if x not in used]
-    inputs = ", ".join(["self", *(free(p.name) for p in definition.inputs)])
+    text = "\n".join(lines)
+    taken = [p for p in definition.inputs if p.default is None or re.search(rf"\b{p.name}\b", text)]
+    inputs = ", ".join(["self", *(free(p.name) for p in taken)])
     body = [*(docstring(book.doc(known)))]
     if body:
         body.append("")

@@ -17,6 +17,7 @@ EXPRESSION, OR, AND, NOT, COMPARISON, EITHER, BOTH, SUM, PRODUCT, SIGN, POWER, A
 _SCRIPT = (
     "torch nn math np copy Path here read load net rows random main optimizer figures made evaluate group "
     "standardise product fans normalise greater smaller top moments mean_where clip "
+    "Kernel each beside padded convolve convolve_back window_max window_sum enlarge "
     "loss_at error_at weights_of"
 )
 SCRIPT = frozenset(_SCRIPT.split())

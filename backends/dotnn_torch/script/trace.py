@@ -20,9 +20,11 @@ from dotnn.overrides import settled
 from dotnn.plan import choose
 from dotnn.program import Program, RawColumn, Tokens
 from dotnn.read.data import GENERATE, TABLE
+from dotnn.read.draw import DRAW
 from dotnn.read.text import read_text
 from dotnn.spec import Call, ColumnOf, Data, Definition, Name, Part, Spec, Stage, Train
 from dotnn.update import slots
+from dotnn.updates.turns import Turn, turns_of
 from dotnn_grammar.source import Source
 
 
@@ -54,9 +56,16 @@ class Trace:
     """Those of the data block that are read."""
     weights: tuple[str, ...] = ()
     """The paths of all, those too that are held."""
+    stored: frozenset[str] = frozenset()
+    """The columns that lie in the files as they are."""
     results: tuple[str, ...] = ()
     """What the net's results are called."""
     builder: Any = None
+    @property
+    def turn(self) -> Turn:
+        """Its only objective: a block with steps is refused."""
+        return turns_of(self.train)[0]
+
     _watched: dict[int, Part] = field(default_factory=dict)
     """Keeps what was seen alive, so that an identity stays its own."""
 
@@ -117,10 +126,24 @@ class _Table:
 
     def find(self, first: str, last: str | None) -> RawColumn:
         fits = [r for r in self.inputs if r.columns[0] == first and (last is None or r.columns[-1] == last)]
-        return next(r for r in fits if bool(r.dims) == (last is not None) or first in self.arrays or r.tokens)
+        wide = {r.name: bool(r.dims[0 if r.steps is None else 1 :]) for r in fits}
+        return next(r for r in fits if wide[r.name] == (last is not None) or first in self.arrays or r.tokens)
 
     def resolve(self, written: ColumnOf) -> tuple[str, ...]:
         return self.find(written.first, written.last).columns
+
+
+class _Composed:
+    """Answers for composed rows, by what the program knows of their columns."""
+
+    def __init__(self, inputs: tuple[RawColumn, ...]) -> None:
+        self.inputs = {raw.name: raw for raw in inputs}
+
+    def raw(self, name: str, number: int) -> RawColumn:
+        return self.inputs[name]
+
+    def labels(self, name: str, number: int) -> tuple[None, ...]:
+        return (None,) * len(self.inputs[name].dims)
 
 
 class _Block(DataBlock):
@@ -128,9 +151,11 @@ class _Block(DataBlock):
 
     def __init__(self, spec: Spec, data: Data, program: Program) -> None:
         self.inputs = program.inputs
-        bare = any(line.reader not in (TABLE, GENERATE) for line in data.sources)
+        bare = any(line.reader not in (TABLE, GENERATE, DRAW) for line in data.sources)
         self.table = cast(SourceTable, _Table(program.inputs, bare))  # in the place of the one that would be opened
         super().__init__(data, Path(), spec, program.params)
+        if any(line.base is not None for line in self.data.sources):
+            self.generator = _Composed(program.inputs)  # in the place of the one that would read the other block's rows
 
     def tokens(self, name: str, span: Any, word: str, settings: Any) -> Tokens:
         return next(r.tokens for r in self.inputs if r.tokens and r.columns == (name,))
@@ -158,10 +183,16 @@ def trace(program: Program, source: str) -> Trace:
     found.builder = builder = Builder(spec, train, block, dict(program.params), no_fit)
     with np.errstate(all="ignore"), watching(found.watch):
         init = builder.init()
-        slots(init.machine, train, init.machine.weights)
+        slots(init.machine, [(turn, set(init.machine.weights)) for turn in builder.turns])
         evaluation = builder.evaluation()
     found.weights = tuple(init.machine.weights)
     made = {*init.columns.made, *evaluation.columns.made}
+    found.stored = frozenset(
+        name
+        for columns in (init.columns, evaluation.columns)
+        for name, tensor in columns.made.items()
+        if name in columns.raws and tensor.value.name == name
+    )
     found.columns = tuple(name for name in block.columns if name in made)
     found.results = tuple(evaluation.outputs)
     return found

@@ -28,11 +28,18 @@ class Columns(Writer):
         self.generated = book.trace.builder.block.generated
 
     def code(self, part: spec.Expression) -> Code:
-        if isinstance(part, spec.ColumnOf):
+        first = part.first if isinstance(part, spec.ColumnOf) else self._array(part)
+        if first:
             self.count += 1
-            name = self.now if self.count == 1 else f"{self.now}.{part.first}"
+            name = self.now if self.count == 1 else f"{self.now}.{first}"
             return Code(f'rows["{name}"]')
         return super().code(part)
+
+    def _array(self, part: spec.Expression) -> str:
+        """An array of the source that is named as it is, `pixels`; empty where this is none."""
+        if not isinstance(part, spec.Name) or part.name not in self.book.trace.builder.block.arrays:
+            return ""
+        return part.name if part.name == self.now or part.name not in self.names else ""
 
     def native(self, name: str, part: spec.Expression, flow: list[Argument], given: Sequence[spec.Argument]) -> Code:
         (x,) = [*flow, *(self.argument(a.value) for a in given)]
@@ -44,7 +51,11 @@ class Columns(Writer):
     def line(self, column: spec.Column) -> str:
         self.now, self.count = column.name, 0
         block = self.book.trace.builder.block
-        if block.generated and not block.lineage.fitted(column.name, len(block.lineage.wordings[column.name]) - 1):
+        drawn = block.generated and not block.lineage.fitted(column.name, len(block.lineage.wordings[column.name]) - 1)
+        looks = block.cut is not None or isinstance(column.value, spec.Shifted)
+        if looks and column.name not in self.book.trace.stored:
+            self.refuse(column.value, "a column that is computed in windows")
+        if drawn or looks:
             self.names[column.name] = Code(free(column.name))
             return f'{free(column.name)} = rows["{column.name}"]'
         if len(block.lineage.wordings[column.name]) > 1:
@@ -178,7 +189,7 @@ def write_figures(book: Book, net: Known | None) -> list[str]:
         body.put(f"{', '.join(names)} = {call('net', *given).text}")
         body.names |= {n: Code(free(n)) for n in book.trace.results}
     body.block(train.assigns)
-    entries = [("loss", body.objective("loss", train.loss))]
+    entries = [("loss", body.objective("loss", book.trace.turn.loss))]
     if train.error is not None:
         entries.append(("error", body.objective("error", train.error)))
     metrics: list[tuple[str, str]] = []

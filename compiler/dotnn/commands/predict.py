@@ -1,4 +1,4 @@
-"""`nn predict`: gives rows to a trained net and prints its answers."""
+"""`nn predict`: gives a trained net what a person has, and prints its answers."""
 
 from __future__ import annotations
 
@@ -30,57 +30,72 @@ class Format(StrEnum):
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or the predict.onnx in it.")],
     rows: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="FILE.csv | VALUE…", help="A table, or the values of one row (a sentence, where texts are read)."
+            metavar="FILE… | VALUE…",
+            help="Pictures, e-mails, texts, tables; or a sentence; or the values of one row.",
+            show_default="nothing, where the answer is drawn at random",
         ),
-    ],
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Other draws, where the answer is drawn at random.")
+    ] = None,
     backend: Annotated[str, typer.Option(metavar="NAME", help="What runs the net: onnx, reference.")] = "onnx",
     format: Annotated[Format, typer.Option(help="How answers are printed.")] = Format.text,
 ) -> int:
-    """Ask a trained net: one answer for each row."""
+    """Ask a trained net: one answer for each row, picture, e-mail or sentence."""
     from dotnn import plugins
     from dotnn.commands import desk
-    from dotnn.data import read_rows, read_values
+    from dotnn.data import asked
+    from dotnn.data.lengths import in_order
     from dotnn.training.run import read_program, read_weights
 
     folder = run.parent if run.is_file() and run.suffix == ".onnx" else run
     program, state = read_program(folder), read_weights(folder, desk.say)
     graph = program.graphs["predict"]
     wanted = {fed.name for fed in graph.inputs}
-    speaks = any(raw.tokens is not None for raw in program.inputs if raw.role == "data")
-    one = len(rows) == 1 and (_names_a_file(rows[0]) if speaks else _is_table(rows[0]))
-    given = read_rows(Path(rows[0]), program.inputs) if one else read_values(rows, program.inputs)
-    columns = {name: array for name, array in given.items() if name in wanted}
     weights = {name: array for name, array in state.items() if name in wanted}
     chosen, options = plugins.backend(backend), plugins.Options()
     executor = chosen.start(chosen.lower(graph, options), options)
-    count = max((len(array) for array in columns.values()), default=0)
-    _head(program, format)
-    for first in range(0, count, AT_ONCE):
-        part = {name: array[first : first + AT_ONCE] for name, array in columns.items()}
-        for answer in answers(program, executor.run({**weights, **part})):
+    if seed is not None and "key" in weights:
+        weights["key"] = key_of(seed)
+    headed = False
+    if not any(fed.role in ("data", "label") for fed in graph.inputs):
+        if rows:
+            raise typer.BadParameter(f"This answer is drawn, and reads nothing: leave {rows[0]} away.")
+        _head(program, format, named=False)
+        for answer in answers(program, executor.run(weights), {}):
             print(_line(answer, format))
+        return 0
+    if not rows:
+        raise typer.BadParameter("Say what it is asked about: a table, a file, or the values of one row.")
+    for given in asked(rows, program.inputs):
+        if not headed:
+            _head(program, format, given.names is not None)
+            headed = True
+        columns = {name: array for name, array in given.columns.items() if name in wanted}
+        for row, part, run_of in in_order(program.inputs, columns, AT_ONCE, lambda fed: executor.run({**weights, **fed})):
+            for number, answer in enumerate(answers(program, run_of, part), row):
+                named = {} if given.names is None else {"file": given.names[number]}
+                print(_line({**named, **answer}, format))
     return 0
 
 
-def _names_a_file(text: str) -> bool:
-    """Of a net that reads sentences: a file that is there, or a word that ends as a table's name does."""
-    ends = (".csv", ".tsv", ".jsonl", ".parquet", ".gz", ".xz", ".bz2", ".npz")
-    return (len(text) < 4096 and Path(text).is_file()) or (text.endswith(ends) and not any(c.isspace() for c in text))
+def key_of(seed: int) -> np.ndarray[Any, Any]:
+    """The generator's key of a seed."""
+    import numpy as np
+
+    from dotnn.squares import derive_key
+
+    return np.asarray(derive_key(seed), np.uint64)
 
 
-def _is_table(text: str) -> bool:
-    """A word that names a file, rather than a value of one."""
-    try:
-        float(text)
-    except ValueError:
-        return "=" not in text or Path(text).exists()
-    return Path(text).is_file()
+def answers(
+    program: Program, out: Mapping[str, np.ndarray[Any, Any]], given: Mapping[str, np.ndarray[Any, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Each row's answer: the class and its probability, the text, or the net's outputs as they are."""
+    from dotnn.data.given_windows import spoken
 
-
-def answers(program: Program, out: Mapping[str, np.ndarray[Any, Any]]) -> Iterator[dict[str, Any]]:
-    """Each row's answer: the class and its probability, or the net's outputs as they are."""
     plan = program.answer
     if plan is None or "answer" not in out:
         for row in range(len(out[program.outputs[0]])):
@@ -88,6 +103,10 @@ def answers(program: Program, out: Mapping[str, np.ndarray[Any, Any]]) -> Iterat
         return
     shares = out.get(plan.shares) if plan.shares else None
     for row, value in enumerate(out["answer"]):
+        text = spoken(program, given, row, value, None if shares is None else shares[row])
+        if text is not None:
+            yield text
+            continue
         answer: dict[str, Any] = {"answer": value.tolist()}
         if plan.classes is not None:
             answer["answer"] = plan.classes[int(value)]
@@ -96,12 +115,12 @@ def answers(program: Program, out: Mapping[str, np.ndarray[Any, Any]]) -> Iterat
         yield answer
 
 
-def _head(program: Program, format: Format) -> None:
+def _head(program: Program, format: Format, named: bool) -> None:
     if format is not Format.csv:
         return
     plan = program.answer
     names = list(program.outputs) if plan is None else ["answer", *(["probability"] if plan.shares else [])]
-    print(",".join(names))
+    print(",".join(["file", *names] if named else names))
 
 
 def _line(answer: Mapping[str, Any], format: Format) -> str:
@@ -111,6 +130,9 @@ def _line(answer: Mapping[str, Any], format: Format) -> str:
         return json.dumps(answer)
     if format is Format.csv:
         return ",".join(_cell(value) for value in answer.values())
+    if "file" in answer:
+        rest = {name: value for name, value in answer.items() if name != "file"}
+        return f"{_short(answer['file'])}  {_line(rest, format)}"
     if "answer" not in answer:
         return "  ".join(f"{name} {_short(value)}" for name, value in answer.items())
     sure = f"  {100 * answer['probability']:5.1f} %" if "probability" in answer else ""

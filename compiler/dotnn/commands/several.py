@@ -65,6 +65,7 @@ def tell(sides: Sequence[Side], ended: Sequence[Ended], path: Path, as_json: boo
 
     from dotnn.commands import desk
     from dotnn.commands.train import placed
+    from dotnn.training.claims import told
     from dotnn.training.run import done_event, named
     from dotnn.training.together import comparison, folders
 
@@ -72,7 +73,8 @@ def tell(sides: Sequence[Side], ended: Sequence[Ended], path: Path, as_json: boo
         for run in ended:
             print(json.dumps(named(run.name, done_event(run.folder, run.outcome))), flush=True)
     else:
-        desk.say("\n" + "\n".join([*comparison(ended), "", *folders(ended)]))
+        claims = [line for run in ended for line in told(run.outcome, run.folder, run.name)]
+        desk.say("\n" + "\n".join([*comparison(ended), "", *claims, *([""] if claims else []), *folders(ended)]))
         tries = [f"nn train {path}:{ended[0].name}", f"nn runs compare {ended[0].folder} {ended[1].folder}"]
         desk.say("\n".join(["", "Try next", *(f"  {line}" for line in tries)]))
     for side, run in zip(sides, ended, strict=True):

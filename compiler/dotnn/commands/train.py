@@ -302,12 +302,16 @@ def _tell(
     from dotnn.training.run import done_event, named
     from dotnn.training.summary import summary
 
+    from dotnn.generate.texts import example
+
     if as_json:
         print(json.dumps(named(job.program.name, done_event(job.folder, outcome))), flush=True)
     else:
         split = next((s for s in ("test", "val", "train") if s in outcome.splits), "train")
         guess = None if quick else baseline(job.program, job.dataset, job.backend, job.options, split)
         tries = _tries(path, job.folder, job.started.settings, outcome)
+        if job.program.generation is not None and outcome.ending in ("done", "stopped"):
+            tries = [f"nn generate {job.folder} --prompt {example(job.program)}", *tries]
         desk.say("\n" + summary(job.program, outcome, job.folder, files, guess, tries))
     if outcome.problem is not None:
         desk.tell(placed(outcome.problem, compiled.sources).error(), compiled.sources)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dotnn.data.load import Rows
+from dotnn.data.steps import picked
 
 Array = npt.NDArray[Any]
 
@@ -29,9 +30,14 @@ def batches(rows: Rows, order: npt.NDArray[np.int64] | None, size: int) -> Itera
         if order is None:
             parts = [array[start:stop] for array in rows.arrays.values()]
         else:
-            parts = [array.take(order[start:stop], axis=0) for array in rows.arrays.values()]
+            parts = [_taken(array, order[start:stop]) for array in rows.arrays.values()]
         for at in range(0, stop - start, size):
             yield {name: part[at : at + size] for name, part in zip(names, parts, strict=True)}
+
+
+def _taken(array: Array, places: npt.NDArray[np.int64]) -> Array:
+    """These rows. Of windows, which are views, `take` would copy all of them first."""
+    return array.take(places, axis=0) if array.flags.c_contiguous else picked(array, places)
 
 
 def _stretch(rows: Rows, size: int) -> int:

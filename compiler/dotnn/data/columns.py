@@ -17,8 +17,9 @@ import numpy as np
 
 from dotnn.data.arrays import Array, ArrayRows, Column
 from dotnn.data.paths import show
+from dotnn.data.spill import Spill
 from dotnn.data.tables import Rows
-from dotnn.data.tokens import PAD, encoder
+from dotnn.data.tokens import PAD, encoder, moved, row_of
 from dotnn.feeds import NUMPY
 from dotnn.program import RawColumn
 from dotnn_grammar.problems import Problem, ProblemError, perhaps
@@ -195,6 +196,8 @@ class NumberReader:
         self._count = 0
         self._most = _MOST.get(raw.dtype, float(_LARGEST_WHOLE))
         self._encode = encoder(raw.tokens, span) if raw.tokens is not None else None
+        self.spill: Spill | None = None
+        """What keeps the numbers where there are too many for memory."""
         self.cut = 0
         """How many texts had more pieces than there is room for."""
 
@@ -204,6 +207,8 @@ class NumberReader:
 
     def take(self, rows: Block, bad: Bad | None = None) -> None:
         self._blocks.extend(self._taken(rows, bad))
+        if self.spill is not None:
+            self._blocks = self.spill.kept(self, self._blocks)
         self._count += len(rows)
 
     def _taken(self, rows: Block, bad: Bad | None, first: int = 0) -> Iterator[Array]:
@@ -224,7 +229,7 @@ class NumberReader:
         yield made
 
     def finish(self) -> Array:
-        whole = np.concatenate(self._blocks) if self._blocks else np.empty(0, NUMPY[self.raw.dtype])
+        whole = (self.spill or Spill()).whole(self, self._blocks, NUMPY[self.raw.dtype])
         return whole.reshape(-1, *self.raw.dims)
 
     def _block(self, rows: Block) -> Array:
@@ -242,9 +247,9 @@ class NumberReader:
             found, needed = dims_text(column.shape[1:]), dims_text(wanted)
             raise OtherDims(span=self.span, file=rows.file.shown, column=show(name), found=found, needed=needed).error()
         if self.raw.classes is not None:
-            return self._classes(Cells(rows, [_written(value) for value in column.tolist()], (name,)))
+            return self._classes(Cells(rows, [written(value) for value in column.tolist()], (name,)))
         if self._encode is not None:
-            return self._tokens(Cells(rows, [_written(value) for value in column.tolist()], (name,)))
+            return self._tokens(Cells(rows, [written(value) for value in column.tolist()], (name,)))
         if self.raw.dtype.startswith("f"):
             with np.errstate(over="ignore", under="ignore"):
                 made = column.astype(NUMPY[self.raw.dtype])
@@ -269,7 +274,7 @@ class NumberReader:
             return
         at = int(np.argmin(fits.reshape(-1)))
         row = at // max(1, math.prod(column.shape[1:]))
-        cell = _written(column.reshape(-1)[at].item())
+        cell = written(column.reshape(-1)[at].item())
         raise problem(Cells(rows.part(row, row + 1), [cell], (name,)), 0).error()
 
     def _converted(self, cells: Cells) -> Array:
@@ -320,14 +325,16 @@ class NumberReader:
     def _tokens(self, cells: Cells) -> Array:
         """The pieces of each text, filled up with `pad` or cut to the column's length."""
         assert self._encode is not None
+        assert self.raw.tokens is not None
         length = math.prod(self.raw.dims)
         made = np.full((len(cells.cells), length), PAD, NUMPY[self.raw.dtype])
         cut = 0
         for at, text in enumerate(cells.cells):
             if not text.strip() or isinstance(text, Nested):
                 refuse_no_text(cells, at, self.span)
-            numbers = self._encode(text.strip())
-            cut += len(numbers) > length
+            whole = row_of(self.raw.tokens, self._encode(text.strip()))
+            cut += len(whole) > length and not self.raw.later
+            numbers = moved(whole, self.raw.later)
             made[at, : len(numbers)] = numbers[:length]
         self.cut += cut
         return made.reshape(-1)
@@ -381,43 +388,6 @@ class NumberReader:
         return problem(span=self.span, **facts)
 
 
-class TextReader:
-    """The texts of one column, stripped; an empty one is refused."""
-
-    def __init__(self, column: str, place: int, span: Span | None) -> None:
-        self.column = column
-        self.span = span
-        self.texts: list[str] = []
-        self._place = place
-        self._known: dict[str, str] = {}
-
-    @property
-    def names(self) -> Sequence[str]:
-        return (self.column,)
-
-    def take(self, rows: Block, bad: Bad | None = None) -> None:
-        cells = self._texts(rows)
-        for number, cell in enumerate(cells.cells):
-            text = cell.strip()
-            if not text or isinstance(cell, Nested):
-                try:
-                    refuse_no_text(cells, number, self.span)
-                except ProblemError as wrong:
-                    if bad is None:
-                        raise
-                    bad.note(len(self.texts), wrong.problems[0])
-                    text = ""
-            # The same few texts come again and again: kept once.
-            self.texts.append(self._known.setdefault(text, text))
-
-    def _texts(self, rows: Block) -> Cells:
-        if isinstance(rows, Rows):
-            return Cells(rows, [row[self._place] for row in rows.cells], (self.column,))
-        column = rows.columns[self.column]
-        texts = column if isinstance(column, list) else [_written(value) for value in column.tolist()]
-        return Cells(rows, texts, (self.column,))
-
-
 def refuse_no_text(cells: Cells, at: int, span: Span | None) -> None:
     """Raises D025 or D048 where there is nothing to read."""
     refuse_nested(cells, at, span)
@@ -442,7 +412,7 @@ def dims_text(dims: Sequence[int]) -> str:
     return f"an array {'x'.join(map(str, dims))}" if dims else "one value"
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
     """A value of an array as a table would have it."""
     if isinstance(value, bool):
         return "true" if value else "false"

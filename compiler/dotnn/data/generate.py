@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from dotnn import spec
 from dotnn.data.load import CannotStratify, Dataset, _check_split, _pick, _places, _refuse_one_answer
+from dotnn.data.spill import room
 from dotnn.graph import Graph
 from dotnn.operation import elements
 from dotnn.plugins import Options, backend
@@ -68,8 +70,9 @@ class Drawer:
 
     def draw(self, start: int, stop: int) -> dict[str, Array]:
         """The columns of these rows, ``dtype[rows, *dims]`` each. Raises D070."""
+        total = sum((stop - start) * prod(c.raw.dims) * np.dtype(_dtype(c.raw)).itemsize for c in self.columns)
         found: dict[str, Array] = {
-            c.raw.name: np.empty((stop - start, *c.raw.dims), _dtype(c.raw)) for c in self.columns
+            c.raw.name: room((stop - start, *c.raw.dims), _dtype(c.raw), total) for c in self.columns
         }
         for first, block in self.blocks(start, stop):
             for column in self.columns:
@@ -87,8 +90,13 @@ class Drawer:
         for first in range(start, stop, size):
             count = min(size, stop - first)
             given["row"] = np.arange(first, first + count)
+            given |= self.fed(given["row"])
             made = executor.run(given)
             yield first, {n: np.broadcast_to(a, (count, *a.shape[1:])) for n, a in made.items()}
+
+    def fed(self, rows: Array) -> dict[str, Array]:
+        """What else the graph is fed for rows of these numbers."""
+        return {}
 
 
 def _dtype(raw: RawColumn) -> npt.DTypeLike:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dotnn.data import given_windows
 from dotnn.data.columns import NumberReader, by_name, dims_text
 from dotnn.data.idx import IdxFile, IdxTable, starts_as_idx
 from dotnn.data.load import advise
@@ -75,23 +76,29 @@ class MissingValues(Problem):
 class NeedsFile(Problem):
     code = "D062"
     title = "the net's input `{name}` is {what}, too much to be typed"
-    help = "give a file of the kind that it learned from: a NumPy file (.npz, .npy), or an IDX file"
+    help = "give a file of the kind that it learned from: a picture, a NumPy file (.npz, .npy), or an IDX file"
     name: str
     what: str
 
 
-def read_rows(file: Path, raws: Sequence[RawColumn]) -> dict[str, Array]:
+def read_rows(file: Path, raws: Sequence[RawColumn], every: int | None = None) -> dict[str, Array]:
     """The rows of a user's table as the net's inputs, ``dtype[rows, *dims]`` each; other columns are let be.
+
+    Of a net that looks at windows: the last window, or one every so many rows.
 
     Raises D010 to D030 and D038.
     """
     inputs = [raw for raw in raws if raw.role == "data"]
+    if given_windows.reads_text(inputs):
+        return given_windows.text_window(given_windows.text_of(file), inputs)
     table = supply_of(file)
     header = table.header()
-    missing = [name for raw in inputs for name in raw.columns if name not in header]
+    missing = list(dict.fromkeys(name for raw in inputs for name in raw.columns if name not in header))
     if missing:
         advice = advise(missing[0], header)
         raise MissingColumns(file=table.file.shown, names=_listed(missing), advice=advice).error()
+    if given_windows.looks_at_windows(inputs):
+        return given_windows.rows_of(table, inputs, every)
     places = by_name(inputs, header)
     readers = [NumberReader(raw, places[raw.name], None) for raw in inputs]
     for rows in table.blocks(header, wanted=tuple(dict.fromkeys(name for raw in inputs for name in raw.columns))):
@@ -116,6 +123,8 @@ def read_values(values: Sequence[str], raws: Sequence[RawColumn]) -> dict[str, A
     Raises D023 to D029 and D039 to D043.
     """
     inputs = [raw for raw in raws if raw.role == "data"]
+    if given_windows.looks_at_windows(inputs):
+        return given_windows.values_of(values, inputs)
     names = list(dict.fromkeys(name for raw in inputs for name in raw.columns))
     for raw in inputs:
         if prod(raw.dims) != len(raw.columns) and raw.tokens is None:

@@ -14,13 +14,18 @@ from pydantic import BaseModel
 
 from dotnn import spec
 from dotnn.data.arrays import Form
-from dotnn.data.columns import Bad, NumberReader, Reader, TextReader, by_name, dims_text
+from dotnn.data.columns import Bad, NumberReader, Reader, by_name, dims_text
+from dotnn.data.passes import Passes
 from dotnn.data.paths import refuse_twice, show
 from dotnn.data.skipped import Skipped, cut_note, without
 from dotnn.data.source import GivenArrays, Supply, supplies
+from dotnn.data.spill import Spill, gathered
 from dotnn.data.split import split_rows
+from dotnn.data.steps import Steps
 from dotnn.data.tables import OtherHeader, compare_headers
+from dotnn.data.texts import TextReader
 from dotnn.program import RawColumn
+from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem, perhaps
 from dotnn_grammar.source import Span
 
@@ -115,6 +120,8 @@ class Dataset:
     skipped: Skipped | None = None
     cut: Mapping[str, int] = field(default_factory=dict)
     """By column: how many texts were longer than the column is, and so were cut."""
+    steps: Steps | None = None
+    """Of windows: the steps of the training part, each once."""
 
     def notes(self) -> tuple[str, ...]:
         """What the person should know of how it was read."""
@@ -176,7 +183,7 @@ def open_source(data: spec.Data, folder: Path) -> SourceTable:
     tests = [f for line in data.sources if line.role == "test" for f in supplies(line, folder)]
     if not files:
         raise NoSource(span=data.span, name=data.name).error()
-    refuse_twice([f.file for f in (*files, *tests)])
+    refuse_twice([file for f in (*files, *tests) for file in getattr(f, "files", (f.file,))])
     header, forms = files[0].header(), files[0].forms()
     for file in (*files[1:], *tests):
         compare_headers(files[0].file, header, file.file, file.header())
@@ -187,7 +194,7 @@ def open_source(data: spec.Data, folder: Path) -> SourceTable:
         header=header,
         span=data.span,
         forms=forms,
-        bare=isinstance(files[0], GivenArrays),
+        bare=isinstance(files[0], GivenArrays) or getattr(files[0], "bare", False),
     )
 
 
@@ -217,6 +224,9 @@ def load(
     table = open_source(data, folder)
     _check_split(data)
     readers = _readers(table, raws, spans)
+    spill = Spill()
+    for column in readers.values():
+        column.spill = spill
     grouping = _grouping(data, table, readers, stratify)
     all_readers: list[Reader] = list(readers.values())
     if grouping is not None and grouping not in all_readers:
@@ -268,16 +278,17 @@ def find_classes(
 
 def training_texts(
     data: spec.Data, column_name: str, span: Span, folder: Path, most: int | None = None
-) -> tuple[list[str], bool]:
+) -> tuple[list[str] | Passes, bool]:
     """The texts of a column in the training rows, one a row; and whether all rows were read: where a file has more than
     ``most``, the texts are those of the first rows of each. Raises D001 to D037.
     """
     table = open_source(data, folder)
     table.require([column_name], span)
     _check_split(data)
-    texts = TextReader(column_name, table.header.index(column_name), span)
     grouping = _grouping(data, table, {}, None)
     same = isinstance(grouping, TextReader) and grouping.column == column_name
+    held = None if same or most is not None else limits().held
+    texts = TextReader(column_name, table.header.index(column_name), span, held)
     readers: list[Reader] = [texts] if grouping is None or same else [texts, grouping]
     bad = Bad() if data.bad_rows == "skip" else None
     count = 0
@@ -296,6 +307,8 @@ def training_texts(
     groups = _groups(data, texts if same else grouping, {}, count)
     places = _places(data, count, None, groups)
     training = places.get("train", next(iter(places.values())))
+    if texts.over:
+        return Passes(table, column_name, span, training, bad is not None), True
     return [texts.texts[row] for row in training.tolist() if texts.texts[row]], True
 
 
@@ -431,7 +444,7 @@ def _dealt(split: spec.Split, count: int, seed: int, groups: Array | None) -> di
 
 def _pick(arrays: Mapping[str, Array], rows: Array, count: int) -> Rows:
     whole = len(rows) == count
-    return Rows(count=len(rows), arrays={n: a if whole else np.ascontiguousarray(a[rows]) for n, a in arrays.items()})
+    return Rows(count=len(rows), arrays={n: a if whole else gathered(a, rows) for n, a in arrays.items()})
 
 
 def _refuse_one_answer(raw: RawColumn, splits: Mapping[str, Rows], spans: Mapping[str, Span]) -> None:

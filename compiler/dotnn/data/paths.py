@@ -16,6 +16,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import BinaryIO
 
 from dotnn import spec
+from dotnn.fetch.known import set_of
 from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem, nearest
 from dotnn_grammar.source import Span
@@ -189,6 +190,11 @@ def find_files(line: spec.SourceLine, folder: Path) -> list[TableFile]:
     return [check_suffix(found) for file in line.files for found in _find(file, line.span, folder)]
 
 
+def find_all(file: str, span: Span, folder: Path) -> list[TableFile]:
+    """The files of any kind that a name or pattern stands for, by the same rules. Raises D002 to D011."""
+    return _find(file, span, folder)
+
+
 def find_file(file: str, span: Span, folder: Path) -> TableFile:
     """One file of any kind by its name, by the same rules. Raises D002 to D011."""
     found = _find(file, span, folder)
@@ -343,6 +349,9 @@ def _what_is_there(folder: Path, parts: Sequence[str]) -> str:
     at = 0
     while at < len(parts) - 1 and _is_there(folder.joinpath(*parts[: at + 1]), stat.S_ISDIR):
         at += 1
+    known = set_of(parts[max(at - 1, 0) : at + 2])
+    if known is not None:
+        return f"`nn data get {known}` fetches it; it says where from, and under which licence, before it does"
     below, wanted = folder.joinpath(*parts[:at]), parts[at] if parts else ""
     names = [name for name in _names(below) if not name.startswith(".")]
     near = nearest(wanted, names)

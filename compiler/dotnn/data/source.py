@@ -17,8 +17,10 @@ from dotnn import spec
 from dotnn.data import arrow, jsonlines
 from dotnn.data.arrays import ArrayRows, Column, Form, rows_at_once
 from dotnn.data.columns import Block
-from dotnn.data.paths import ARROWS, TableFile, UnknownReader, find_file, find_files, open_table, show
+from dotnn.data.files import FilesTable
+from dotnn.data.paths import ARROWS, TableFile, UnknownReader, find_all, find_file, find_files, open_table, show
 from dotnn.data.tables import HeaderOnly, Rows, Tell, read_header, read_rows
+from dotnn.data.text import TextTable
 from dotnn.entries import hook
 from dotnn.plugins import DataSource
 from dotnn_grammar.limits import limits
@@ -149,6 +151,10 @@ class Folder:
     def file(self, name: str) -> TableFile:
         return find_file(name, self.line.span, self.folder)
 
+    def files(self, pattern: str) -> list[TableFile]:
+        """The files of any kind that a name or pattern stands for."""
+        return find_all(pattern, self.line.span, self.folder)
+
     def open(self, file: str) -> BinaryIO:
         return open_table(find_file(file, self.line.span, self.folder))
 
@@ -169,9 +175,12 @@ class TableSource:
 @hook
 def dotnn_sources() -> Sequence[Any]:
     from dotnn.data.idx import IdxSource
+    from dotnn.data.mail import MailSource
     from dotnn.data.npz import NpzSource
+    from dotnn.data.pictures import PictureSource
+    from dotnn.data.text import TextSource
 
-    return (TableSource(), IdxSource(), NpzSource())
+    return (TableSource(), IdxSource(), NpzSource(), MailSource(), PictureSource(), TextSource())
 
 
 class _Stranger:
@@ -342,7 +351,7 @@ def supplies(line: spec.SourceLine, folder: Path, source: DataSource | None = No
 
 
 def _supply(table: Any, line: spec.SourceLine) -> Supply:
-    if isinstance(table, FileTable):
+    if isinstance(table, FileTable | FilesTable | TextTable):
         return table
     if hasattr(table, "arrays"):
         return GivenArrays(line.reader, table, line.span)

@@ -47,7 +47,7 @@ def split_rows(
     ``groups`` holds one value a row, to stratify by. The shares are above 0 and make at most 1.
     """
     order = np.arange(count) if in_order else _shuffled(count, seed)
-    exact = _exact(shares.values())
+    exact = exact_shares(shares.values())
     if groups is None:
         members = [order]
     else:
@@ -126,7 +126,7 @@ def _even_out(rest: list[list[Fraction]], extra: list[list[int]], behind: list[F
     return False
 
 
-def _exact(shares: Any) -> list[Fraction]:
+def exact_shares(shares: Any) -> list[Fraction]:
     """The shares as written (0.15 is 15/100 and not the double beside it), with the part that is not used, if any."""
     exact = [Fraction(str(share)).limit_denominator(10**9) for share in shares]
     unused = 1 - sum(exact, Fraction(0))

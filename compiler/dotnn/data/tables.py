@@ -239,6 +239,11 @@ def opened(file: TableFile, mark: Any = None) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BufferedReader(_Bytes(file, mark), 1 << 18), encoding="utf-8-sig", newline="")
 
 
+def bytes_of(file: TableFile, mark: Any = None) -> io.RawIOBase:
+    """The unpacked bytes of a file, found to be UTF-8 as they are read. Raises D011 to D015 then."""
+    return _Bytes(file, mark)
+
+
 def lines_of(file: TableFile, text: io.TextIOBase) -> Iterator[str]:
     """The lines with their ends, none of them without measure."""
     number = 1

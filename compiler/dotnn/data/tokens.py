@@ -8,7 +8,7 @@ saw, 2 and 3 are `start` and `end`. The pieces follow from 4 on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from typing import Any
 
 from dotnn.data.paths import show
@@ -77,7 +77,8 @@ def fitted(word: str, given: Mapping[str, Setting], texts: Iterable[str], column
     cutter = tokenizer(word)
     settings = _settings(cutter, given, span)
     vocab, length = settings.pop("vocab"), settings.pop("length")
-    kept = list(texts)
+    ends = {name: bool(settings.pop(name)) for name in ("start", "end")}
+    kept = texts if isinstance(texts, Sized) else list(texts)
     made: Vocabulary = _guarded(lambda: cutter.fit(kept, int(vocab) - len(OWN), settings), word, span)
     pieces = tuple(made.pieces)
     if not all(isinstance(piece, str) for piece in pieces) or len(pieces) > int(vocab) - len(OWN):
@@ -85,17 +86,17 @@ def fitted(word: str, given: Mapping[str, Setting], texts: Iterable[str], column
     if not pieces:
         raise NoPieces(span=span, column=show(column), word=word).error()
     tokens = Tokens(
-        tokenizer=word, settings=settings, pieces=(*OWN, *pieces), state=str(made.state), length=int(length)
+        tokenizer=word, settings=settings, pieces=(*OWN, *pieces), state=str(made.state), length=int(length), **ends
     )
     if not length:
         encode = encoder(tokens, span)
-        longest = max((len(encode(text)) for text in kept), default=1)
+        longest = max((len(row_of(tokens, encode(text))) for text in kept), default=1)
         tokens = tokens.model_copy(update={"length": max(longest, 1)})
     return tokens
 
 
 def _settings(cutter: Tokenizer, given: Mapping[str, Setting], span: Span | None) -> dict[str, Any]:
-    known: dict[str, Any] = {"vocab": VOCAB, "length": 0, **cutter.settings}
+    known: dict[str, Any] = {"vocab": VOCAB, "length": 0, "start": False, "end": False, **cutter.settings}
     for name, value in given.items():
         if name not in known:
             advice = perhaps(name, known, f"its settings are: {', '.join(known)}")
@@ -133,6 +134,16 @@ def encoder(tokens: Tokens, span: Span | None = None) -> Encode:
         return [UNKNOWN if n < 0 else n + len(OWN) for n in numbers]
 
     return encode
+
+
+def row_of(tokens: Tokens, numbers: Sequence[int]) -> list[int]:
+    """A text of its own: with `start` and `end` where they are asked for."""
+    return [*([START] if tokens.start else []), *numbers, *([END] if tokens.end else [])]
+
+
+def moved(numbers: Sequence[int], later: int) -> Sequence[int]:
+    """What stands ``later`` places later; before the first piece, and after the last, there is `pad`."""
+    return numbers[later:] if later >= 0 else [*([PAD] * -later), *numbers]
 
 
 def decoded(tokens: Tokens, numbers: Iterable[int], span: Span | None = None) -> str:

@@ -157,6 +157,7 @@ def match(
             frame.fail(GivenTwice, part, name=name)
         found[name] = value
     own = Frame(machine, known.scope, frame.path, known, names=dict(found))
+    own.dims |= _sizes(parameters, found)
     for parameter in parameters:
         if parameter.name in found:
             continue
@@ -166,6 +167,21 @@ def match(
         with machine.calling(CallSite(at.span, frame.scope, None)):
             found[parameter.name] = own.names[parameter.name] = evaluate(own, parameter.default)
     return found
+
+
+def _sizes(parameters: Sequence[Parameter], found: dict[str, Any]) -> dict[str, Dim]:
+    """The sizes that the types of what is given name: a default may use them, `w = 0..width`."""
+    sizes: dict[str, Dim] = {}
+    for parameter in parameters:
+        value, dims = found.get(parameter.name), parameter.type.dims if parameter.type else None
+        if not isinstance(value, Tensor) or dims is None:
+            continue
+        rest = next((i for i, dim in enumerate(dims) if isinstance(dim, Rest)), len(dims))
+        ends = [*zip(dims[:rest], value.dims, strict=False), *zip(dims[:rest:-1], value.dims[::-1], strict=False)]
+        for dim, size in ends:
+            if not isinstance(dim, Rest) and isinstance(dim.size, Name) and dim.size.name not in found:
+                sizes.setdefault(dim.size.name, size)
+    return sizes
 
 
 def signature(known: Known) -> str:

@@ -10,6 +10,7 @@ from dotnn.elaborate.arguments import Given, evaluated, match, places_of
 from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.equations import aligned, has_index
 from dotnn.elaborate.evaluate import block, computing, evaluate, notice
+from dotnn.elaborate.fans import fans
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.large import forecast, refuse_lines
 from dotnn.elaborate.machine import Call as CallSite
@@ -21,14 +22,17 @@ from dotnn.elaborate.problems import (
     NotThatKind,
     OutOfPlace,
     SizesDiffer,
+    StaysInside,
     SumsAll,
     UnknownArgument,
     UsesItself,
     WrongCount,
 )
 from dotnn.elaborate.spoken import Spoken
-from dotnn.elaborate.types import accept
+from dotnn.elaborate.types import accept, everywhere
 from dotnn.elaborate.values import (
+    Absent,
+    Ask,
     Bound,
     Instance,
     Known,
@@ -49,6 +53,9 @@ from dotnn.spec import Call as CallText
 from dotnn.tape import Value
 from dotnn.write import write_type
 from dotnn_grammar.problems import perhaps
+
+ALONE = ("grad",)
+"""What is taken by a tensor as it stands, not as an index equation turns it."""
 
 WHOLE = ("sum", "mean", "max", "min")
 """What takes all places where `over` does not say which."""
@@ -117,6 +124,8 @@ def _apply(frame: Frame, callee: Any, given: Given, at: Part) -> Any:
                 frame.fail(NotThatKind, at, wanted="a column", found=found, way=way)
             with computing(frame, at):
                 return function(given[0][1])
+        case Ask(_, asked):
+            return asked(given, at)
         case Known() if callee.curried:
             return bind(frame, callee, given, at, None)
         case Known() if callee.definition.word == "net":
@@ -150,6 +159,9 @@ def _listed(names: Sequence[str]) -> str:
 
 def _primitive(frame: Frame, primitive: Primitive, given: Given, at: Part) -> Any:
     machine = frame.machine
+    if frame.equation is not None and primitive.name in ALONE:
+        way = "give the gradient a name on a line of its own, and use the name here"
+        frame.fail(OutOfPlace, at, what=f"`{primitive.name}` inside an index equation", way=way)
     _refuse_all(frame, primitive.name, given, at)
     settings: dict[str, Any] = {}
     allowed = settings_of(primitive.name)
@@ -259,6 +271,8 @@ def _arguments(frame: Frame, caller: Frame, given: Given, at: Part) -> tuple[dic
     for parameter in definition.inputs:
         value = names[parameter.name]
         if parameter.type is not None:
+            if parameter.type.dims and parameter.default is not None and isinstance(value, int | float):
+                value = everywhere(frame, parameter.type, value)
             value, labels = _accept(frame, parameter, value, places[parameter.name])
             back.update(labels)
         elif isinstance(value, Tensor | Shape):
@@ -307,6 +321,8 @@ def _result(frame: Frame, result: Result, number: int) -> Any:
         left = f"{promised} result{'s are' if promised > 1 else ' is'} promised here"
         way = "let the signature and `return` name the same number of results"
         frame.fail(WrongCount, result, left=left, right=f"{returned} returned", way=way)
+    if isinstance(value, Absent) and value.scan:
+        frame.fail(StaysInside, result, name=value.name, over=value.scan)
     if not isinstance(value, Tensor | Size | int | float):
         name = f"`{result.name}`" if result.name else "the result"
         facts = {"wanted": f"a tensor for {name}", "found": kind(value), "way": next_step(value)}
@@ -345,14 +361,10 @@ def shaped(frame: Frame, callee: Known | Bound, shape: Shape, at: Part) -> Any:
 
 
 def shape_facts(frame: Frame, shape: Shape, at: Part) -> dict[str, Any]:
-    """What an initialiser may ask for. ``fan_in`` counts what goes into one output, the last dim."""
+    """What an initialiser may ask for: the shape, and how many numbers meet in one output, and the other way round."""
     facts: dict[str, Any] = {"shape": shape}
     if all(isinstance(d, int) for d in shape.dims):
-        fans = [int(d) for d in shape.dims] or [1]
-        size = 1
-        for dim in fans[:-1]:
-            size *= dim
-        facts |= {"fan_in": size if len(fans) > 1 else fans[0], "fan_out": fans[-1]}
+        facts["fan_in"], facts["fan_out"] = fans(shape)
     return facts
 
 

@@ -9,7 +9,7 @@ that both have and that stay (batch), a's own, b's own, and those that both have
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, cast
 
 from dotnn.elaborate.arithmetic import combine, joint, tensor
 from dotnn.elaborate.values import Tensor
@@ -67,7 +67,7 @@ def _spread(value: Tensor, union: Sequence[str]) -> Tensor:
 
 def contract(tape: Tape, factors: Sequence[Tensor], order: Order, keep: Sequence[str]) -> Tensor:
     """The product of the factors, summed over every index that is not to be kept."""
-    left = [order.sorted(factor) for factor in factors]
+    left = [_as_laid(tape, factor) for factor in factors]
     while True:
         left = [_summed(tape, f, {*keep, *_labels([*left[:i], *left[i + 1 :]])}) for i, f in enumerate(left)]
         if len(left) == 1:
@@ -76,6 +76,16 @@ def contract(tape: Tape, factors: Sequence[Tensor], order: Order, keep: Sequence
         others = [f for i, f in enumerate(left) if i not in (first, second)]
         wanted = {*keep, *_labels(others)}
         left = [*others[:first], _pair(tape, left[first], left[second], order, wanted), *others[first:]]
+
+
+def _as_laid(tape: Tape, value: Tensor) -> Tensor:
+    """The tensor with its dims as they lie in memory: what need not be moved is not."""
+    maker = tape.node(value.value)
+    if maker is None or maker.op != "transpose":
+        return value
+    order = cast("tuple[int, ...]", maker.attributes["order"])
+    labels = tuple(value.labels[order.index(i)] for i in range(value.rank))
+    return _as_laid(tape, Tensor(tape.values[maker.inputs[0]], labels, value.bound))
 
 
 def _labels(tensors: Sequence[Tensor]) -> set[str]:
@@ -104,11 +114,10 @@ def _cheapest(factors: Sequence[Tensor], keep: Sequence[str]) -> tuple[int, int]
 
 
 def _pair(tape: Tape, a: Tensor, b: Tensor, order: Order, wanted: Collection[str]) -> Tensor:
-    both = [label for label in a.labels if label in b.labels]
+    both = sorted((label for label in a.labels if label in b.labels), key=order.place)
     summed = [label for label in both if label not in wanted]
     batch = [label for label in both if label in wanted]
-    own_a = [label for label in a.labels if label not in both]
-    own_b = [label for label in b.labels if label not in both]
+    own_a, own_b = _own(a, b, order, wanted), _own(b, a, order, wanted)
     if not summed or (not own_a and not own_b):  # a dot product of rows: a matrix product would be one for each
         made = combine(tape, "*", *outer(order, [a, b]))
         return _summed(tape, order.sorted(made), wanted)
@@ -123,6 +132,19 @@ def _pair(tape: Tape, a: Tensor, b: Tensor, order: Order, wanted: Collection[str
     labels = (*batch, *own_a, *own_b)
     made = (left.value @ right.value).reshape([sizes[label] for label in labels])
     return order.sorted(Tensor(made, labels))
+
+
+def _own(value: Tensor, other: Tensor, order: Order, wanted: Collection[str]) -> list[Any]:
+    """The indices of its own, in the order of the equation; as they lie where it is larger than what is made of it."""
+    own = [label for label in value.labels if label not in other.labels]
+    made = [dim for label, dim in zip(value.labels, value.dims, strict=True) if label in wanted]
+    made += [
+        dim
+        for label, dim in zip(other.labels, other.dims, strict=True)
+        if label not in value.labels and label in wanted
+    ]
+    have, becomes = (elements(Type(dtype="f32", dims=tuple(dims))) for dims in (value.dims, made))
+    return own if have > becomes else sorted(own, key=order.place)
 
 
 def _grouped(value: Tensor, groups: Sequence[Sequence[Any]]) -> Tensor:

@@ -10,6 +10,7 @@ from dotnn.elaborate.equations import subscripted, together
 from dotnn.elaborate.evaluate import EXPRESSIONS, Rule, bare, computing, evaluate, notice
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import STD
+from dotnn.elaborate.named import by_number
 from dotnn.elaborate.problems import (
     BoundTwice,
     IndexElsewhere,
@@ -18,8 +19,8 @@ from dotnn.elaborate.problems import (
     NotAvailable,
     NotKnownNow,
     NotThatKind,
-    NotYet,
     OutOfPlace,
+    StaysInside,
     UnknownName,
     UsesItself,
 )
@@ -76,6 +77,8 @@ def _name(frame: Frame, name: Name) -> Any:
     word, machine = name.name, frame.machine
     if word in frame.names:
         value = frame.names[word]
+        if isinstance(value, Absent) and value.scan:
+            frame.fail(StaysInside, name, name=word, over=value.scan)
         if isinstance(value, Absent):
             frame.fail(NotAvailable, name, name=word, phase=value.phase)
         if word in frame.dims and isinstance(value, Tensor):
@@ -135,6 +138,7 @@ def _numbers(frame: Frame, value: Any) -> Any:
 
 def _binary(frame: Frame, binary: Binary) -> Any:
     left, right = (_numbers(frame, evaluate(frame, side)) for side in (binary.left, binary.right))
+    left, right = by_number(frame, binary, left, right)
     for side, value in ((binary.left, left), (binary.right, right)):
         if not isinstance(value, Tensor | int | float | str | Size):
             facts = {"wanted": "a number or a tensor", "found": kind(value), "way": next_step(value)}
@@ -145,10 +149,17 @@ def _binary(frame: Frame, binary: Binary) -> Any:
             return product
     if frame.equation is not None:
         left, right = together(frame, [(left, binary.left), (right, binary.right)])
+    if frame.deciding and binary.operator in ("<", "<=", ">", ">="):
+        left, right = (_at_most(frame, side) for side in (left, right))
     if frame.deciding and binary.operator in ("==", "!=") and _never_equal(left, right):
         return binary.operator == "!="
     with computing(frame, binary):
         return combine(frame.machine.tape, binary.operator, left, right)
+
+
+def _at_most(frame: Frame, value: Any) -> Any:
+    """A size that each batch decides is held against a bound as if it were the longest."""
+    return frame.machine.longest.get(value.dim, value) if isinstance(value, Size) else value
 
 
 def _never_equal(left: Any, right: Any) -> bool:
@@ -267,14 +278,18 @@ def _cut(value: Tensor, items: list[Any]) -> Tensor:
             asked = f"place {item} is" if one else f"the places {start}..{stop} are"
             raise MisfitError(f"{asked} asked for, and there are {here}, counted from 0")
         if stop != here or start != 0:
-            if not isinstance(stop, int):
+            if not isinstance(stop, int) and (axis or start):
                 raise MisfitError(
                     f"a part of dim {here} cannot be taken up to {stop}, which is known only when the graph runs"
                 )
-            made = made.tape.add("slice", made, axis=axis, start=start, stop=stop)
+            if isinstance(stop, int):
+                made = made.tape.add("slice", made, axis=axis, start=start, stop=stop)
+            else:  # which are the first is known, how many there are only when the graph runs
+                made = made.tape.add("gather", made, made.tape.add("iota", dim=stop))
         if not one:
             dims.append(made.dims[axis])
-            labels.append(value.labels[axis])
+            named = item.label if isinstance(item, Interval) and item.label not in value.labels else None
+            labels.append(named or value.labels[axis])
     dims.extend(value.dims[len(items) :])
     labels.extend(value.labels[len(items) :])
     return Tensor(made.reshape(dims), tuple(labels))
@@ -350,7 +365,9 @@ def _range(frame: Frame, written: Range) -> Any:
         frame.fail(NotKnownNow, written.start, what="the start of a range", way="write a number")
     if isinstance(stop, int) and stop < start:
         frame.fail(Misfit, written, why=f"{start}..{stop} runs backwards", way="a..b goes up, without b")
-    return Interval(start, stop)
+    last = written.stop
+    is_dim = start == 0 and isinstance(last, Name) and last.name in frame.dims and last.name not in frame.names
+    return Interval(start, stop, last.name if is_dim and isinstance(last, Name) else None)
 
 
 def _rest(frame: Frame, rest: Rest) -> Any:
@@ -362,6 +379,9 @@ def _rest(frame: Frame, rest: Rest) -> Any:
 
 
 def _call(frame: Frame, written: Call) -> Any:
+    own = "ahead" in frame.machine.library.user
+    if frame.in_data and isinstance(written.function, Name) and written.function.name == "ahead" and not own:
+        return frame.columns.ahead(frame, written)
     callee = bare(frame, written.function)
     if isinstance(callee, Tensor) and isinstance(written.function, Name):
         word = written.function.name
@@ -416,8 +436,10 @@ def _until(frame: Frame, until: Until) -> Any:
 
 
 def _shifted(frame: Frame, shifted: Shifted) -> Any:
-    way = "it comes with texts and their windows"
-    return frame.fail(NotYet, shifted, what="`shifted by`", way=way)
+    if frame.columns is not None and frame.in_data:
+        return frame.columns.shifted(frame, shifted)
+    way = "what is a step later is a column of its own: next = token shifted by 1, in the `data` block"
+    return frame.fail(OutOfPlace, shifted, what="`shifted by`", way=way)
 
 
 def _column(frame: Frame, column: ColumnOf) -> Any:

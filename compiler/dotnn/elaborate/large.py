@@ -41,6 +41,7 @@ from dotnn.spec import (
     Range,
     Repeat,
     Return,
+    Scan,
     Several,
     Statement,
     Truth,
@@ -175,6 +176,8 @@ class Forecast:
                 isinstance(start, int) and isinstance(stop, int) and stop > start
             ):
                 return (stop - start) * self._block(body, hidden) if body else 0
+            case Scan(body=body):
+                return self._block(body, hidden)
             case Assign(values=values) | Return(values=values):
                 return self._all(values, hidden)
         return 0
@@ -229,6 +232,8 @@ def assigned(body: Iterable[Statement]) -> set[str]:
                 names |= {target.name for target in statement.targets}
             case Repeat():
                 names |= {statement.name or "", *assigned(statement.body)}
+            case Scan():
+                names |= {*(one.name for one in statement.carries), *assigned(statement.body)}
             case If() | When():
                 names |= assigned(statement.then) | assigned(statement.otherwise)
             case _:
@@ -240,7 +245,7 @@ def may_return(statement: Statement) -> bool:
     match statement:
         case Return():
             return True
-        case Repeat():
+        case Repeat() | Scan():
             return any(may_return(s) for s in statement.body)
         case If() | When():
             return any(may_return(s) for s in (*statement.then, *statement.otherwise))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
@@ -25,6 +25,10 @@ PhaseName = Literal["train", "eval", "predict", "init"]
 ELSEWHERE = {
     "standardise": "it belongs into `data`, whose training rows it is fitted on: x = standardise(columns a to b)"
 }
+
+
+AVERAGE = ":average"
+"""After the path of a weight: the state that is its moving average."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,15 @@ class Machine:
     """What is learned, by path, in the order in which the net names it."""
     successors: dict[str, Tensor] = field(default_factory=dict)
     """By the path of a state: the value that it has after this step."""
+    longest: dict[str, int] = field(default_factory=dict)
+    """By the name of a size that each batch decides: the most that it can be."""
     calls: list[Call] = field(default_factory=list)
+    counter: str = "step"
+    """The state that counts the updates."""
+    turn: str = ""
+    """In a step of a train block: its name. What it draws is its own."""
+    averaged: Container[str] = ()
+    """Weights in whose place their moving average is read, outside of training."""
     batches: str = "step"
     """The state that counts the batches, each of which draws its own random numbers: not the updates, where several
     make one."""
@@ -69,9 +81,15 @@ class Machine:
     """Key and step of the generator, once something random is used."""
     rows: Value | None = None
     """Where rows are generated: their numbers, i64[b], by which each is drawn by itself."""
+    texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By the input of a column of texts: what its numbers stand for."""
     uses: dict[str, int] = field(default_factory=dict)
     cells: dict[str, Cell] = field(default_factory=dict)
     """Every weight and state, by path."""
+    scans: list[Any] = field(default_factory=list)
+    """The scans whose bodies are being built, outermost first."""
+    scanned: int = 0
+    """How many scans there were."""
     turns: int = 1
     """How often the line being built is written out by the repeats around it."""
     elsewhere: dict[str, str] = field(default_factory=lambda: dict(ELSEWHERE))
@@ -153,10 +171,13 @@ class Machine:
         self._room(path, dims, written, scope)
         self.cells[path] = Cell(dims, learned, self.users_span(written.span, scope))
         if self.phase == "init":
+            scans, self.scans = self.scans, []  # one for all steps
             value = start().cast("f32").expand(dims)
+            self.scans = scans
             self.tape.output(path, value, "state")
         else:
-            value = self.tape.input(path, Type(dtype="f32", dims=dims), "state", learned=learned)
+            name = path + AVERAGE if not self.training and path in self.averaged else path
+            value = self.tape.input(name, Type(dtype="f32", dims=dims), "state", learned=learned)
         made = Tensor(value, shape.labels)
         if learned:
             self.weights[path] = made
@@ -182,8 +203,12 @@ class Machine:
         if self.rows is not None and dims[:1] == self.rows.dims:
             noise = (noise[0], self.rows)
         number = self.uses[path] = self.uses.get(path, -1) + 1
-        use = f"{path}#{number}"
-        return self.tape.add("random", *noise, dims=dims, use=use, bits=bits)
+        use = f"{path}#{number}" if not self.turn or self.phase == "init" else f"{self.turn}:{path}#{number}"
+        dims = (*(site.length for site in self.scans), *dims)  # each step of a scan has its own
+        drawn = self.tape.add("random", *noise, dims=dims, use=use, bits=bits)
+        for site in self.scans:
+            drawn = site.part(drawn, 0)
+        return drawn
 
     def _generator(self) -> tuple[Value, Value]:
         if self.noise is None:
@@ -199,6 +224,7 @@ class Machine:
         """In the phase `init`: the generator's key is a state."""
         self.tape.output("key", self._generator()[0], "state")
 
-    def clock(self, counter: str = "step") -> Value:
+    def clock(self, counter: str | None = None) -> Value:
         """How many steps have been made: an input of the train graph."""
+        counter = counter or self.counter
         return self.tape.values.get(counter) or self.tape.input(counter, Type(dtype="i64"), "state")

@@ -62,7 +62,11 @@ def _take(call: Spoken) -> Tensor:
     here = x.dims[axis]
     if isinstance(here, int) and index.bound is not None and index.bound > here:
         raise MisfitError(f"places up to {index.bound - 1} are asked for, and there are {here} (0 to {here - 1})")
-    return Tensor(call.tape.add("take", x.value, index.value, axis=axis), x.labels, x.bound)
+    made = call.tape.add("take", x.value, index.value, axis=axis)
+    others = (*x.labels[:axis], *x.labels[axis + 1 :])
+    label = index.labels[axis] if index.labels[axis] not in others else None
+    labels = (*x.labels[:axis], label, *x.labels[axis + 1 :])
+    return Tensor(made, labels, x.bound)
 
 
 def _cumulate(call: Spoken) -> Tensor:

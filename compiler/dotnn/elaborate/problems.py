@@ -247,6 +247,15 @@ class NotAvailable(Problem):
     phase: str
 
 
+class StaysInside(Problem):
+    code = "B137"
+    title = "`{name}` stays inside the scan: it is another in every step"
+    label = "not known here"
+    help = "carry it, and it is the whole sequence here: scan over {over} with …, {name} = zeros[b, 8] {{ … }}"
+    name: str
+    over: str
+
+
 class DoesNotLearn(Problem):
     code = "B022"
     title = "there is nothing to learn: {why}"

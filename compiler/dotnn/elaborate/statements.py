@@ -24,6 +24,7 @@ from dotnn.elaborate.problems import (
     StateOutside,
     WrongCount,
 )
+from dotnn.elaborate.scan import StateInScan, scan
 from dotnn.elaborate.values import Absent, Bound, Instance, Interval, Known, Shape, Tensor, kind
 from dotnn.operation import shape_text
 from dotnn.spec import (
@@ -35,6 +36,7 @@ from dotnn.spec import (
     Repeat,
     Require,
     Return,
+    Scan,
     State,
     Statement,
     TypeText,
@@ -98,6 +100,8 @@ def _successor(frame: Frame, name: str, value: Any, part: Part) -> Tensor:
     is_layer = frame.known is not None and frame.known.definition.word in ("layer", "net")
     if is_layer and not frame.in_training:
         frame.fail(StateOutside, part, name=name)
+    if machine.scans:
+        frame.fail(StateInScan, part, name=name)
     before = frame.names[name]
     with computing(frame, part):
         made = tensor(machine.tape, value, "f32")
@@ -291,6 +295,8 @@ def _assigned(body: Sequence[Statement]) -> set[str]:
                 names |= {target.name for target in statement.targets}
             case Repeat():
                 names |= _assigned(statement.body)
+            case Scan():
+                names |= {one.name for one in statement.carries}
             case If() | When():
                 names |= _assigned(statement.then) | _assigned(statement.otherwise)
     return names
@@ -328,6 +334,7 @@ RULES: dict[str, Rule] = {
     "repeat": _repeat,
     "if": _if,
     "when": _when,
+    "scan": scan,
     "require": _require,
     "return": _return,
 }

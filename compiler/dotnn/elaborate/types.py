@@ -67,6 +67,13 @@ def dims_of(frame: Frame, type: TypeText) -> tuple[tuple[Dim, ...], tuple[Label,
     return tuple(dims), tuple(labels)
 
 
+def everywhere(frame: Frame, type: TypeText, number: float) -> Tensor:
+    """One number at every place of this type: what stands for a tensor that was left away."""
+    dims, labels = dims_of(frame, type)
+    made = tensor(frame.machine.tape, number).value
+    return Tensor(made.expand(dims), labels)
+
+
 def _refuse_twice(frame: Frame, type: TypeText) -> None:
     """A label that stands twice says of neither dim which one it is; nor does `...`."""
     seen: set[str] = set()

@@ -64,6 +64,8 @@ class Interval:
 
     start: int
     stop: Dim
+    label: Label = None
+    """`0..t`, of a dim t: these places are its own."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,12 @@ class Instance:
 
 @dataclass(frozen=True)
 class Absent:
-    """A name that is bound in the other branch of `when training` alone."""
+    """A name that is bound in the other branch of `when training` alone, or inside a `scan`."""
 
     name: str
     phase: str
+    scan: str = ""
+    """The dim of the scan."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,14 @@ class Native:
 
     name: str
     function: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A word that only one place knows, as `generate` in a metric: a function of whatever it is given, and where."""
+
+    name: str
+    function: Callable[[Any, Part], Any]
 
 
 @dataclass(frozen=True)
@@ -178,7 +190,7 @@ def kind(value: Any) -> str:
             return f"the {known.definition.word} `{known.name}`"
         case Primitive(name):
             return f"the operation `{name}`"
-        case Native(name):
+        case Native(name) | Ask(name):
             return f"`{name}`"
         case Sequence() | Phase():
             return "a schedule"

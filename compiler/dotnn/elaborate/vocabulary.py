@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from dotnn.elaborate import ordering, rearrange
+from dotnn.elaborate import ends, ordering, rearrange, slope, windows, within
 from dotnn.elaborate.arithmetic import elementwise, joint, real, tensor
 from dotnn.elaborate.spoken import Spoken, Word, places, shape_of, without
 from dotnn.elaborate.values import Shape, Size, Tensor, plain
@@ -203,6 +203,10 @@ PRIMITIVES: dict[str, Word] = {
     "fill": _fill,
     **rearrange.WORDS,
     **ordering.WORDS,
+    **slope.WORDS,
+    **windows.WORDS,
+    **ends.WORDS,
+    **within.WORDS,
     "rank": _rank,
     "shape": _shape,
     "size": _size,
@@ -215,6 +219,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "random": ("bits",),
     **rearrange.SETTINGS,
     **ordering.SETTINGS,
+    **windows.SETTINGS,
+    **ends.SETTINGS,
 }
 
 

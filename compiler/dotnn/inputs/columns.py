@@ -21,6 +21,7 @@ from dotnn.data import (
     training_texts,
 )
 from dotnn.data.tokens import CONSTANTS, fitted
+from dotnn.data.windows import Book, load_series, load_text, stepwise
 from dotnn.elaborate import types
 from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.evaluate import computing, evaluate
@@ -30,12 +31,16 @@ from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import Misfit, NotThatKind, NotYet, OutOfPlace, UsesItself
 from dotnn.elaborate.values import Native, Tensor, kind
 from dotnn.graph import Dim, Dtype, Graph, Type, multiply, names_in
+from dotnn.inputs import windows
 from dotnn.inputs.lineage import Lineage, lineage_of, wording_of
+from dotnn.inputs.pictures import sized
 from dotnn.operation import shape_text
 from dotnn.program import RawColumn, Setting, Tokens
 from dotnn.read.data import FORMS, GENERATE
+from dotnn.read.draw import DRAW
+from dotnn.read.windows import RUNNING
 from dotnn.simplify import only
-from dotnn.spec import Column, ColumnOf, Data, Name, Spec, TypeText
+from dotnn.spec import Call, Column, ColumnOf, Data, Name, Shifted, Spec, TypeText
 from dotnn.tape import Tape
 from dotnn.write import write_type
 from dotnn_grammar.problems import Problem
@@ -69,6 +74,9 @@ class Fit(Protocol):
     def range(self, name: str, graph: Graph) -> tuple[float, float]:
         """The least and the greatest number of `x`."""
 
+    def values(self, name: str, graph: Graph) -> tuple[float, ...]:
+        """`x` of every row, one number each."""
+
 
 class NeedsBareColumn(Problem):
     code = "B030"
@@ -86,10 +94,10 @@ class DataBlock:
         self.spec = spec
         self.params = dict(params)
         self.folder = folder
-        self.lineage: Lineage = lineage_of(data, spec.data if spec else ())
+        self.lineage: Lineage = sized(lineage_of(data, spec.data if spec else ()), spec, params)
         self.data = self.lineage.data
         self.columns = {column.name: column for column in self.data.columns}
-        self.generated = any(line.reader == GENERATE for line in self.data.sources)
+        self.generated = any(line.reader in (GENERATE, DRAW) for line in self.data.sources)
         self.classes_of: Mapping[str, tuple[str, ...]] = {}
         """By column of the table: the classes that a net knows already, which holds whatever the rows hold."""
         self.tokens_of: Mapping[str, Tokens] = {}
@@ -98,6 +106,13 @@ class DataBlock:
         """Whether classes are those of the first rows of a large table, for a check that reads no more."""
         self._classes: dict[tuple[str, Span], tuple[str, ...]] = {}
         self._tokens: dict[Any, Tokens] = {}
+        self.by_length = False
+        """Whether batches hold rows of like length, each batch as long as its rows."""
+        self.running = any(line.reader in RUNNING for line in self.data.sources)
+        """Whether it is one long text."""
+        self.books: dict[bool, Book] = {}
+        """The text: of all of it, and (True) of its beginning."""
+        self.cut = windows.cut_of(self.lineage, spec, params)
         if not self.generated:
             assert self.table is not None  # what is wrong with its first line is said first
 
@@ -123,13 +138,15 @@ class DataBlock:
     def constants(self) -> Mapping[str, int]:
         """`pad`, `start` and `end`, where texts are cut into pieces."""
         words = (column.type.word for column in self.columns.values() if column.type is not None)
-        return CONSTANTS if any(word is not None and word not in FORMS for word in words) else {}
+        return CONSTANTS if self.running or any(word is not None and word not in FORMS for word in words) else {}
 
     def tokens(self, name: str, span: Span, word: str, settings: Mapping[str, Setting]) -> Tokens:
         """How the texts of a column become numbers, fitted on the training rows."""
         if name in self.tokens_of:
             return self.tokens_of[name]
         key = (name, word, tuple(sorted(settings.items())))
+        if key not in self._tokens and self.running:
+            self._tokens[key] = windows.tokens_of(self, word, settings, span)
         if key not in self._tokens:
             most = SAMPLE if self.quick else None
             texts, _ = training_texts(self.lineage.root, name, span, self.folder, most)
@@ -143,9 +160,11 @@ class DataBlock:
 
     @cached_property
     def generator(self) -> Any:
+        from dotnn.inputs.compose import Composer
         from dotnn.inputs.generate import Generator
 
-        return Generator(self)
+        drawn = any(line.base is not None for line in self.data.sources)
+        return Composer(self) if drawn else Generator(self)
 
     def load(self, raws: Mapping[str, RawColumn], spans: Mapping[str, Span]) -> Dataset:
         """Every row of it. Raises ``ProblemError``."""
@@ -154,6 +173,10 @@ class DataBlock:
             generated: Dataset = self.generator.load(wanted, spans)
             return generated
         root = self.lineage.root
+        if self.cut is not None and self.running:
+            return load_text(root, windows.book_of(self), wanted, spans, self.cut)
+        if self.cut is not None:
+            return load_series(root, wanted, spans, self.folder, self.cut)
         by = root.split.stratify if root.split else None
         is_read = by in raws and len(self.lineage.wordings.get(str(by), ())) == 1
         return load(root, wanted, spans, self.folder, by if is_read else None)
@@ -164,6 +187,9 @@ class DataBlock:
         if self.generated:
             self.generator.sample(wanted, spans)
             return ()
+        if self.running:
+            return ()  # its beginning was cut into pieces already
+        wanted = tuple(stepwise(raw) if raw.steps is not None else raw for raw in wanted)
         bad = Bad()
         return sample_notes(bad, check_sample(self.lineage.root, wanted, spans, self.folder, bad=bad))
 
@@ -185,6 +211,12 @@ class Sight:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
+
+    def shifted(self, frame: Frame, written: Shifted) -> Any:
+        return windows.shifted(self.columns, frame, written)
+
+    def ahead(self, frame: Frame, written: Call) -> Any:
+        return windows.ahead(self.columns, frame, written)
 
     def arrays(self) -> tuple[str, ...]:
         """What the files have that may be named as it is."""
@@ -224,9 +256,13 @@ class Columns:
         self.spans: dict[str, Span] = {}
         self.made: dict[str, Tensor] = {}
         """By name; an older wording has a `'` for each that replaced it before the last."""
+        self.view = windows.View()
+        """From where in the stream the line under way looks at it."""
+        self.making: list[tuple[str, int]] = []
+        """The lines under way, outermost first."""
+        self.fitted: dict[str, int] = {}
+        """By word and line: how many numbers were fitted."""
         self._raw: Callable[[ColumnOf], Tensor] | None = None
-        self._making: list[tuple[str, int]] = []
-        self._fitted: dict[str, int] = {}
 
     @property
     def raw(self) -> Callable[[ColumnOf], Tensor] | None:
@@ -244,7 +280,7 @@ class Columns:
 
     def array(self, name: str) -> Tensor:
         """An array of the source, which a column's line names as it is: `pixels / 255`."""
-        name_of, number = self._making[-1]
+        name_of, number = self.making[-1]
         assert self._raw is not None
         return self._raw(ColumnOf(span=self.block.lineage.wordings[name_of][number].span, first=name))
 
@@ -252,10 +288,11 @@ class Columns:
         """One wording of a column, counted from the oldest."""
         wordings = self.block.lineage.wordings[name]
         column = wordings[max(number, 0)]
-        if number < 0 or (name, number) in self._making:
+        if number < 0 or (name, number) in self.making:
             self.machine.fail(UsesItself, column, USER, name=name)
-        key = name if number == len(wordings) - 1 else f"{name}@{number}"
+        key = (name if number == len(wordings) - 1 else f"{name}@{number}") + self.view.mark
         if key not in self.made:
+            windows.fit_first(self, name, number)
             feeds = self.block.generated and not self.drawing and not self.block.lineage.fitted(name, number)
             self.made[key] = self._feed(column, number) if feeds else self._make(column, number)
         return self.made[key]
@@ -296,12 +333,12 @@ class Columns:
 
         self._raw = raw
         drawn, since = dict(self.machine.uses), len(self.machine.tape.nodes)
-        self._making.append((column.name, number))
+        self.making.append((column.name, number))
         try:
             made = self._evaluated(frame, column)
         finally:
             self._raw = before
-            self._making.pop()
+            self.making.pop()
         if _mixes_rows(self.machine.tape, since):
             why = "a column is made row by row, and this one looks at other rows too"
             way = "`standardise(x)` takes the mean and spread of all training rows; else compute it in the net"
@@ -319,6 +356,8 @@ class Columns:
             return self._formed(frame, column, self._of_rows(column, made))
 
     def _evaluated(self, frame: Frame, column: Column) -> Any:
+        if self.block.running and (cut := windows.running(self, column)) is not None:
+            return cut
         if column.indices is None and not column.binders:
             return evaluate(frame, column.value)
         if not self.block.generated:
@@ -347,6 +386,10 @@ class Columns:
         names = self.block.table.resolve(written)
         form = column.type
         word = form.word if form else None
+        if self.block.running:
+            if form is None or word is None or word in FORMS:
+                windows.not_cut(column)
+            return windows.cut_text(self, column, form)
         is_bare = column.value == written or (isinstance(column.value, Name) and column.value.name == written.first)
         if word in ("class", "int") and not is_bare:
             raise NeedsBareColumn(span=column.value.span, form=str(word), name=column.name).error()
@@ -361,12 +404,13 @@ class Columns:
             frame = Frame(self.machine, USER, "")
             size = types.size_of(frame, form.bound, "the bound of a type")
             bound = size if isinstance(size, int) else None
-        tokens = None
+        tokens, is_open = None, False
         if form is not None and word is not None and word not in FORMS:
             if not is_bare:
                 raise NeedsBareColumn(span=column.value.span, form=word, name=column.name).error()
-            tokens = self.block.tokens(names[0], written.span, word, self._settings(form))
+            tokens = self.block.tokens(names[0], written.span, word, self.settings(form))
             dims, bound = (tokens.length,), len(tokens.pieces)
+            is_open = self.block.by_length and not any(argument.name == "length" for argument in form.arguments)
         whole = word in ("class", "int") or tokens is not None
         few = SIZES.get(str(word)) if is_bare else None
         if few is not None:
@@ -374,16 +418,30 @@ class Columns:
         # Pictures stay bytes until the graph has them: a quarter of the room, and of what a device is sent.
         dtype: Dtype = "i64" if whole else "u8" if given.dims and given.dtype == "uint8" else "f32"
         dtype = types.WORDS[str(word)] if few is not None else dtype
-        self.raws[name] = RawColumn(name=name, columns=names, dtype=dtype, dims=dims, classes=classes, bound=bound)
+        raw = RawColumn(name=name, columns=names, dtype=dtype, dims=dims, classes=classes, bound=bound)
         if tokens is not None:
-            self.raws[name] = self.raws[name].model_copy(update={"tokens": tokens})
-        self.spans[name] = column.span
-        with self.machine.tape.at(self.machine.place(column.span, USER, name)):
-            value = self.machine.tape.input(name, Type(dtype=dtype, dims=(BATCH, *dims)), "data")
-            value = value.cast("f32") if dtype == "u8" and few is None else value
-        return Tensor(value, (BATCH, *(None for _ in dims)), None if dtype == "bool" else bound)
+            raw = raw.model_copy(update={"tokens": tokens, "places": f"{column.name}_length" if is_open else None})
+        kinds = {line.reader for line in self.block.data.sources}
+        if kinds and kinds <= {"mail", "images"}:
+            raw = raw.model_copy(update={"reader": kinds.pop()})
+        return self.fed(column, raw, written.first, as_bytes=few is not None)
 
-    def _settings(self, form: TypeText) -> dict[str, Setting]:
+    def fed(self, column: Column, raw: RawColumn, first: str, as_bytes: bool = False) -> Tensor:
+        """The graph's input for a raw column; ``first``: what the table calls it."""
+        raw, tape = windows.placed(self, raw, first, column.span), self.machine.tape
+        known, dtype, bound = self.raws.get(raw.name) == raw, raw.dtype, raw.bound
+        self.raws[raw.name], self.spans[raw.name] = raw, column.span
+        if raw.classes is not None or raw.tokens is not None:
+            self.machine.texts[raw.name] = raw.classes or (raw.tokens.pieces if raw.tokens else ())
+        with tape.at(self.machine.place(column.span, USER, raw.name)):
+            there = known and (self.block.cut is not None or raw.later)
+            type = Type(dtype=dtype, dims=(BATCH, *((raw.places,) if raw.places else raw.dims)))
+            self.machine.longest |= {raw.places: raw.dims[0]} if raw.places else {}
+            value = tape.values[raw.name] if there else tape.input(raw.name, type, "data")
+            value = value.cast("f32") if dtype == "u8" and not as_bytes else value
+        return Tensor(value, (BATCH, *(None for _ in raw.dims)), None if dtype == "bool" else bound)
+
+    def settings(self, form: TypeText) -> dict[str, Setting]:
         """What a tokenizer is told: `vocab = 4_000`."""
         frame = Frame(self.machine, USER, "")
         given: dict[str, Setting] = {}
@@ -413,9 +471,9 @@ class Columns:
 
     def fitting(self, word: str) -> str:
         """Whose number is being fitted: `standardise:x#0`, the first in the column `x`."""
-        here = self._making[-1] if self._making else ("", 0)
+        here = self.making[-1] if self.making else ("", 0)
         path = f"{word}:{here[0]}" + "'" * here[1]
-        count = self._fitted[path] = self._fitted.get(path, -1) + 1
+        count = self.fitted[path] = self.fitted.get(path, -1) + 1
         return f"{path}#{count}"
 
     def _standardise(self, x: Tensor) -> Tensor:
@@ -423,7 +481,7 @@ class Columns:
         tape = self.machine.tape
         graph = only(tape.graph(), {"x": tensor(tape, x, "f32").value.name})
         means, spreads = self.fit.spread(self.fitting("standardise"), graph)
-        dims = x.dims[1:]
+        dims = x.dims[2 if windows.per_step(self, x) else 1 :]
         mean = tape.add("array", values=means, dims=dims, dtype="f32")
         spread = tape.add("array", values=tuple(s or 1.0 for s in spreads), dims=dims, dtype="f32")
         return Tensor((x.value.cast("f32") - mean) / spread, x.labels)
@@ -442,6 +500,9 @@ class NoFit:
 
     def range(self, name: str, graph: Graph) -> tuple[float, float]:
         return 1.0, 1.0
+
+    def values(self, name: str, graph: Graph) -> tuple[float, ...]:
+        return (1.0,)
 
 
 no_fit = NoFit()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from dotnn.data import Dataset
 from dotnn.graph import Graph
 from dotnn.inputs.columns import Fit, Statistics
+from dotnn.inputs.sums import ExactSums
 from dotnn.plugins import Options, backend
 
 ROWS = 4096
@@ -28,6 +31,8 @@ class FittedOn:
         self._dataset = dataset
 
     def spread(self, name: str, graph: Graph) -> Statistics:
+        if self._is_large(graph):
+            return self._spread_in_passes(graph)
         table = self._values(graph).astype(np.float64)
         table = table.reshape(len(table), -1)
         count = len(table)
@@ -38,23 +43,52 @@ class FittedOn:
         return tuple(_single(m) for m in means), tuple(_single(s) for s in spreads)
 
     def counts(self, name: str, graph: Graph, classes: int) -> tuple[int, ...]:
-        values = self._values(graph).astype(np.int64)
-        return tuple(int(count) for count in np.bincount(values.reshape(-1), minlength=classes)[:classes])
+        found = np.zeros(classes, np.int64)
+        for block in self._blocks(graph):
+            found += np.bincount(block.astype(np.int64).reshape(-1), minlength=classes)[:classes]
+        return tuple(int(count) for count in found)
 
     def range(self, name: str, graph: Graph) -> tuple[float, float]:
-        values = self._values(graph)
-        return float(values.min()), float(values.max())
+        ends = [(float(block.min()), float(block.max())) for block in self._blocks(graph) if block.size]
+        return min(least for least, _ in ends), max(most for _, most in ends)
+
+    def values(self, name: str, graph: Graph) -> tuple[float, ...]:
+        return tuple(self._values(graph).reshape(-1).tolist())
+
+    def _is_large(self, graph: Graph) -> bool:
+        rows = self._dataset.splits.get("train") or next(iter(self._dataset.splits.values()))
+        return self._dataset.steps is None and any(isinstance(rows.arrays[i.name], np.memmap) for i in graph.inputs)
+
+    def _spread_in_passes(self, graph: Graph) -> Statistics:
+        """The same numbers, with no more than a block of rows in memory."""
+        size = prod(next(self._blocks(graph)).shape[1:])
+        first, second, count = ExactSums(size), ExactSums(size), 0
+        for block in self._blocks(graph):
+            first.add(block.astype(np.float64).reshape(len(block), -1))
+            count += len(block)
+        means = [total / count for total in first.totals()]
+        for block in self._blocks(graph):
+            second.add((block.astype(np.float64).reshape(len(block), -1) - means) ** 2)
+        spreads = [math.sqrt(total / count) for total in second.totals()]
+        return tuple(_single(m) for m in means), tuple(_single(s) for s in spreads)
 
     def _values(self, graph: Graph) -> npt.NDArray[Any]:
+        return np.concatenate(list(self._blocks(graph)))
+
+    def _blocks(self, graph: Graph) -> Iterator[npt.NDArray[Any]]:
+        """`x` of the training rows, some rows at a time."""
         rows = self._dataset.splits.get("train") or next(iter(self._dataset.splits.values()))
         reference = backend("reference")
         options = Options(float64=True)
         executor = reference.start(reference.lower(graph, options), options)
-        parts = []
+        if self._dataset.steps is not None:
+            each = self._dataset.steps.values(graph, lambda feeds: executor.run(feeds)["x"])
+            if each is not None:
+                yield each
+                return
         for start in range(0, rows.count, ROWS):
             feeds = {i.name: rows.arrays[i.name][start : start + ROWS] for i in graph.inputs}
-            parts.append(executor.run(feeds)["x"])
-        return np.concatenate(parts)
+            yield executor.run(feeds)["x"]
 
 
 def fitted_on(dataset: Dataset) -> Remembered:
@@ -69,6 +103,7 @@ class Remembered:
         self.spreads: dict[str, Statistics] = {}
         self.counted: dict[str, tuple[int, ...]] = {}
         self.ranges: dict[str, tuple[float, float]] = {}
+        self.valued: dict[str, tuple[float, ...]] = {}
 
     def spread(self, name: str, graph: Graph) -> Statistics:
         if name not in self.spreads:
@@ -84,6 +119,11 @@ class Remembered:
         if name not in self.ranges:
             self.ranges[name] = self.fit.range(name, graph)
         return self.ranges[name]
+
+    def values(self, name: str, graph: Graph) -> tuple[float, ...]:
+        if name not in self.valued:
+            self.valued[name] = self.fit.values(name, graph)
+        return self.valued[name]
 
 
 def _single(number: float) -> float:

@@ -75,7 +75,7 @@ class DrawnColumns(Columns):
 
     def frame(self, column: Column, number: int) -> Frame:
         frame = super().frame(column, number)
-        frame.draw = _one_a_row
+        frame.draw = one_a_row
         return frame
 
     def _formed(self, frame: Frame, column: Column, made: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class DrawnColumns(Columns):
         return size if isinstance(size, int) else None
 
 
-def _one_a_row(frame: Frame, value: Any, expression: Expression) -> Any:
+def one_a_row(frame: Frame, value: Any, expression: Expression) -> Any:
     """A distribution that was given no shape is drawn once for each row."""
     if not isinstance(value, Bound) or value.known.definition.word != "function":
         return value

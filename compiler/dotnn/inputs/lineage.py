@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from dotnn.inputs.drawn import drawn_columns, drawn_split
 from dotnn.read.text import first_line
 from dotnn.spec import Column, Data, Name
 from dotnn_grammar.problems import Problem, perhaps
@@ -103,7 +104,8 @@ def lineage_of(data: Data, blocks: Sequence[Data]) -> Lineage:
     for column in (column for block in chain for column in block.columns):
         if column.name == "b":
             raise NamedAsTheBatch(span=column.span).error()
-    wordings: dict[str, tuple[Column, ...]] = {column.name: (column,) for column in root.columns}
+    wordings: dict[str, tuple[Column, ...]] = {column.name: (column,) for column in _drawn(root, blocks)}
+    wordings |= {column.name: (*wordings.get(column.name, ()), column) for column in root.columns}
     for block in reversed(chain[:-1]):
         for column in block.columns:
             if column.name not in wordings:
@@ -112,8 +114,14 @@ def lineage_of(data: Data, blocks: Sequence[Data]) -> Lineage:
                 raise NothingToReplace(span=column.span, base=base, name=column.name, near=near).error()
         wordings |= {column.name: (*wordings[column.name], column) for column in block.columns}
     last = tuple(each[-1] for each in wordings.values())
+    augments = tuple(line for block in reversed(chain) for line in block.augments)
     whole = root.model_copy(update={"name": data.name, "span": data.span, "columns": last, "doc": data.doc})
+    whole = whole.model_copy(update={"augments": augments, "split": root.split or drawn_split(root, blocks)})
     return Lineage(root, whole, wordings)
+
+
+def _drawn(root: Data, blocks: Sequence[Data]) -> tuple[Column, ...]:
+    return drawn_columns(root, blocks, lambda data: lineage_of(data, blocks).wordings)
 
 
 def wording_of(name: str, number: int) -> str:

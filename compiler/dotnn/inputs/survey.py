@@ -17,6 +17,7 @@ from dotnn.data.tokens import decoded
 from dotnn.elaborate.library import Library
 from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.values import Tensor
+from dotnn.inputs.augment import numbered, once_altered
 from dotnn.inputs.columns import Columns, DataBlock, Fit, no_fit
 from dotnn.inputs.fit import fitted_on
 from dotnn.job import Text
@@ -74,10 +75,15 @@ class Survey:
     """By part: rows of it that are also rows of the first part."""
     rows: tuple[Mapping[str, Any], ...] = field(default=())
     """The first few of the first part."""
+    augmented: bool = False
+    """Whether these rows are as training meets them once, altered by the block's `augment` lines."""
 
 
-def survey(path: Path, name: str | None, settings: Mapping[str, str] = {}, few: int = 3) -> Survey:
-    """The data block of that name, or the first, with all its rows read. Raises ``ProblemError``."""
+def survey(path: Path, name: str | None, settings: Mapping[str, str] = {}, few: int = 3, augmented: bool = False) -> Survey:
+    """The data block of that name, or the first, with all its rows read. Raises ``ProblemError``.
+
+    augmented: whether the rows that are shown are altered as for training.
+    """
     text = Text.read(path)
     with text.placed():
         spec, params = text.spec, params_of(text.spec, settings)
@@ -87,7 +93,7 @@ def survey(path: Path, name: str | None, settings: Mapping[str, str] = {}, few: 
             update={"data": tuple(block.model_copy(update={"bad_rows": "skip"}) for block in spec.data)}
         )
         block = DataBlock(choose(lenient.data, data.name, "data block", None, spec.file), text.folder, lenient, params)
-        return _surveyed(spec, block, params, few)
+        return _surveyed(spec, block, params, few, augmented and bool(block.data.augments))
 
 
 def sampled(spec: Spec, block: DataBlock, params: Mapping[str, Any]) -> None:
@@ -97,9 +103,12 @@ def sampled(spec: Spec, block: DataBlock, params: Mapping[str, Any]) -> None:
     for name in block.columns:
         made[name]
     block.sample(dict(made.raws), made.spans)
+    altered = once_altered(spec, block, params, no_fit)
+    for name in block.columns:
+        altered[name]
 
 
-def _surveyed(spec: Spec, block: DataBlock, params: Mapping[str, Any], few: int) -> Survey:
+def _surveyed(spec: Spec, block: DataBlock, params: Mapping[str, Any], few: int, augmented: bool) -> Survey:
     first = _columns(spec, block, params, no_fit)
     for name in block.columns:
         first[name]
@@ -112,6 +121,12 @@ def _surveyed(spec: Spec, block: DataBlock, params: Mapping[str, Any], few: int)
     compared = tuple(name for name in raws if name.split(".")[0] in net) or tuple(raws)
     marks = {part: list(_marks(rows, compared)) for part, rows in dataset.splits.items()}
     skipped = dataset.skipped
+    shown = computed
+    if augmented:
+        columns = once_altered(spec, block, params, columns.fit)
+        new = {name: columns[name] for name in block.columns}
+        part, rows = next(iter(dataset.splits.items()))
+        shown = {part: _computed(columns, new, numbered(rows, few))}
     return Survey(
         data=block.data.name,
         doc=block.data.doc,
@@ -125,7 +140,8 @@ def _surveyed(spec: Spec, block: DataBlock, params: Mapping[str, Any], few: int)
         compared=tuple(dict.fromkeys(name.split(".")[0] for name in compared)),
         repeated=sum(len(m) for m in marks.values()) - len({mark for m in marks.values() for mark in m}),
         shared=_shared(marks),
-        rows=tuple(_rows(raws, made, computed, dataset, few)),
+        rows=tuple(_rows(raws, made, shown, dataset, few)),
+        augmented=augmented,
     )
 
 

@@ -13,12 +13,19 @@ from dotnn.graph import Graph
 from dotnn.insight.paths import Asked, NotToBeAsked
 from dotnn.measures.rows import wide
 from dotnn.plugins import Arrays, Backend, Options
+from dotnn.program import RawColumn
 from dotnn.simplify import only, simplify
 
 AT_ONCE = 1024
 """Examples that are computed together."""
 
 Array = np.ndarray[Any, Any]
+
+MARKS = ("<pad>", "<unknown>", "<start>", "<end>")
+"""What the first numbers of every column of texts stand for."""
+
+Words = tuple[str, ...]
+"""The pieces of a text, without what it was filled up with."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,14 @@ class Answer:
     each: bool
     classes: tuple[str, ...] | None = None
     gradient: bool = False
+    words: tuple[tuple[Words, ...] | None, ...] = ()
+    """For each dim after the examples: their texts, where it has a place for each word."""
+    spoken: bool = False
+    """The numbers are the words themselves."""
+
+    def words_of(self, place: int) -> tuple[Words | None, ...]:
+        """For each dim of one example the words at its places."""
+        return tuple(texts[place] if texts is not None else None for texts in self.words)
 
 
 def answers(
@@ -55,7 +70,16 @@ def answers(
         feeds = {name: rows.arrays[name][places] for name in columns}
         made = executor.run({**weights, **feeds})
         parts.append({name: np.array(array) for name, array in made.items()})
-    return [_answer(one, [part[_output(n)] for part in parts]) for n, one in enumerate(asked)]
+    texts = {raw.name: _texts(raw, rows, chosen) for one in asked for raw in one.along if raw is not None}
+    return [_answer(one, [part[_output(n)] for part in parts], texts) for n, one in enumerate(asked)]
+
+
+def _texts(raw: RawColumn, rows: Rows, chosen: Array) -> tuple[Words, ...]:
+    """The words of a column of texts, example by example."""
+    pieces = raw.tokens.pieces if raw.tokens is not None else ()
+    pieces = (*MARKS, *pieces[len(MARKS) :])
+    numbers = rows.arrays[raw.name][chosen]
+    return tuple(tuple(pieces[n] for n in row[: np.flatnonzero(row)[-1:].sum() + 1]) for row in numbers)
 
 
 def graph_of(asked: Sequence[Asked]) -> Graph:
@@ -72,6 +96,8 @@ def _output(number: int) -> str:
     return f"asked.{number}"
 
 
-def _answer(asked: Asked, parts: Sequence[Array]) -> Answer:
+def _answer(asked: Asked, parts: Sequence[Array], texts: Mapping[str, tuple[Words, ...]]) -> Answer:
     numbers = np.concatenate(parts) if asked.each else parts[0]
-    return Answer(asked.text, numbers, asked.each, asked.classes, asked.gradient)
+    words = tuple(texts[raw.name] if raw is not None else None for raw in asked.along[1:]) if asked.each else ()
+    words = words if any(words) else ()
+    return Answer(asked.text, numbers, asked.each, asked.classes, asked.gradient, words, asked.spoken)

@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dotnn.build import Builder, Phase
-from dotnn.differentiate import gradients
+from dotnn.differentiate import gradients, reaches
 from dotnn.elaborate.arithmetic import real
 from dotnn.elaborate.evaluate import evaluate
 from dotnn.elaborate.library import USER
 from dotnn.elaborate.values import Tensor, kind
+from dotnn.insight.places import columns_along
 from dotnn.measures.rows import row_axis
-from dotnn.operation import lookup
+from dotnn.program import RawColumn
 from dotnn.read import read_text
 from dotnn.spec import Expression
 from dotnn.tape import Value
@@ -83,6 +84,10 @@ class Asked:
     classes: tuple[str, ...] | None = None
     """Of a column `as class`."""
     gradient: bool = False
+    along: tuple[RawColumn | None, ...] = ()
+    """For each dim the column of texts whose places it has."""
+    spoken: bool = False
+    """It is such a column itself."""
 
     @property
     def each(self) -> bool:
@@ -139,7 +144,9 @@ class Paths:
             return Asked(text, self._gradient(gradient["of"], gradient["by"]), gradient=True)
         found = self._found(text)
         raw = self.phase.columns.raws.get(found.value.name)
-        return Asked(text, found.value, raw.classes if raw is not None else None)
+        texts = {name: raw for name, raw in self.phase.columns.raws.items() if raw.tokens is not None}
+        along = columns_along(found.value, texts)
+        return Asked(text, found.value, raw and raw.classes, along=along, spoken=found.value.name in texts)
 
     def _found(self, text: str) -> Tensor:
         path = text.strip()
@@ -195,16 +202,7 @@ class Paths:
         if not inner.type.is_float:
             way = "ask for what is computed from it: the result of the layer that reads it"
             raise NoGradient(of=of, by=by, why=f"`{by}` is whole numbers or yes and no", way=way).error()
-        if not _reaches(outer, inner):
+        if not reaches(outer, inner):
             way = "comparisons, `argmax`, `floor` and `stop` let no gradient pass; a part further on may have one"
             raise NoGradient(of=of, by=by, why="no small change of it changes the result", way=way).error()
         return gradients(outer, [inner])[0]
-
-
-def _reaches(outer: Value, inner: Value) -> bool:
-    """Whether a gradient flows from the one back to the other."""
-    depends = {inner.name}
-    for node in outer.tape.nodes:
-        if node.type.is_float and lookup(node.op).gradient and not depends.isdisjoint(node.inputs):
-            depends.add(node.name)
-    return outer.name in depends

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dotnn.insight.ask import Answer
+from dotnn.insight.maps import draw_map, maps
 from dotnn.insight.show import one, picture_in, printable
 from dotnn_grammar.problems import Problem
 
@@ -44,8 +45,18 @@ def draw(path: Path, answers: Sequence[Answer], examples: Sequence[int], by: Ans
         from matplotlib.figure import Figure
     except ImportError:
         raise NoPlots().error() from None
-    figure = Figure(figsize=(6.5 * len(answers), 6), layout="constrained")
-    for answer, axes in zip(answers, np.atleast_1d(figure.subplots(1, len(answers))), strict=True):
+    found = [each for answer in answers if answer.words and not answer.spoken for each in maps(answer, examples)]
+    answers = [answer for answer in answers if not answer.words]
+    count = len(found) + len(answers)
+    across = len(answers) if not found else math.ceil(math.sqrt(count))
+    down = math.ceil(count / max(across, 1))
+    figure = Figure(figsize=(6.5 * max(across, 1), 6 * max(down, 1)), layout="constrained")
+    places = np.atleast_1d(figure.subplots(max(down, 1), max(across, 1))).reshape(-1)
+    for axes in places[count:]:
+        axes.set_axis_off()
+    for each, axes in zip(found, places[len(answers) :], strict=False):
+        draw_map(axes, each)
+    for answer, axes in zip(answers, places, strict=False):
         axes.set_title(printable(answer.text))
         numbers = answer.numbers.astype(np.float64) if answer.numbers.dtype != np.bool_ else answer.numbers * 1.0
         _one(axes, answer, numbers, examples, by)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.insight import words
 from dotnn.insight.ask import Answer
 
 WHOLE = 64
@@ -21,6 +22,9 @@ Array = np.ndarray[Any, Any]
 
 def lines(answer: Answer, place: int, drawn: bool) -> Iterator[str]:
     """One answer for the example at that place. drawn: pictures as shades."""
+    if answer.words:
+        yield from words.lines(answer, place)
+        return
     numbers = answer.numbers[place] if answer.each else answer.numbers
     picture = picture_in(numbers) if drawn and answer.each else None
     if picture is not None and answer.gradient:

@@ -86,4 +86,5 @@ def _builder(spec: Spec, program: Program, folder: Path, on: str | None, fit: Fi
     name, _, part = on.partition(".")
     there = DataBlock(choose(spec.data, name, "data block", None, spec.file), folder, spec, program.params)
     there.classes_of = {raw.columns[0]: raw.classes for raw in program.inputs if raw.classes}
+    there.tokens_of = {raw.columns[0]: raw.tokens for raw in program.inputs if raw.tokens}
     return Builder(spec, train, there, program.params, fit), part

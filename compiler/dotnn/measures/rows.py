@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from dotnn.graph import Dim, Node, Type, multiply, names_in
+from dotnn.graph import Dim, Graph, Node, Type, multiply, names_in
 from dotnn.inputs.columns import BATCH
 from dotnn.operation import lookup
 from dotnn.ops import elementwise
@@ -159,6 +159,18 @@ def _by_place(node: Node, types: Sequence[Type], axes: Axes) -> int | None:
     return found.pop() if len(found) == 1 and axes[0] != len(node.type.dims) else None
 
 
+def _scanned(node: Node, types: Sequence[Type], axes: Axes) -> int | None:
+    """Where each step keeps the rows apart, and so what it carries on."""
+    body, result = node.attributes["body"], node.attributes["result"]
+    assert isinstance(body, Graph)
+    assert isinstance(result, str)
+    tape = Tape.of(body)
+    own = own_rows(tape, body.nodes, (), depending(tape, body.nodes))
+    if result not in own or any(wide(body.types()[o.value]) and o.value not in own for o in body.outputs):
+        return None
+    return own[result] + (not node.attributes["final"])
+
+
 def _drawn(node: Node, types: Sequence[Type], axes: Axes) -> int | None:
     return row_axis(node.type)
 
@@ -177,4 +189,5 @@ RULES: dict[str, Rule] = {
     "pick": _by_place,
     "place": _by_place,
     "random": _drawn,
+    "scan": _scanned,
 }

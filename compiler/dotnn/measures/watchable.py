@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dotnn.measures.totals import InParts
-from dotnn.spec import Binary, Expression, Member, Name, Part, Train
+from dotnn.spec import Binary, Expression, Part, Train
+from dotnn.words import dotted
 from dotnn_grammar.problems import Problem
 
 
@@ -38,6 +39,7 @@ def _watched(train: Train) -> Iterator[tuple[Part, str, str]]:
         yield train.keep, train.keep.split, train.keep.figure
     if train.stop is not None:
         watch: Expression = train.stop.watch
-        match watch.left if isinstance(watch, Binary) else watch:
-            case Member(value=Name(name=split), name=name) as member:
-                yield member, split, name
+        watched = watch.left if isinstance(watch, Binary) else watch
+        split, _, name = (dotted(watched) or "").partition(".")
+        if name:
+            yield watched, split, name

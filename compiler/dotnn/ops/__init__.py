@@ -1,11 +1,12 @@
 """The operations: one file a family, each with its type rule, its gradient and its cost side by side."""
 
 from dotnn.operation import MisfitError, Operation, known, lookup, operations, register
-from dotnn.ops import elementwise, index, linear, normal, order, random, reduce, shape, source
+from dotnn.ops import convolve, elementwise, index, linear, normal, order, pool, random, reduce, shape, source
 
 __all__ = [
     "MisfitError",
     "Operation",
+    "convolve",
     "elementwise",
     "index",
     "known",
@@ -14,9 +15,11 @@ __all__ = [
     "normal",
     "operations",
     "order",
+    "pool",
     "random",
     "reduce",
     "register",
+    "scan",
     "shape",
     "source",
 ]

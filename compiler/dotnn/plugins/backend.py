@@ -121,8 +121,17 @@ class Versioned(Protocol):
 class Baker(Protocol):
     """A backend that can put weights inside a net may offer this too."""
 
-    def bake(self, program: Program, state: Arrays, options: Options) -> bytes:
-        """The net with its weights inside, as one file (`predict.onnx` of a run): its inputs -> its outputs."""
+    def bake(self, program: Program, state: Arrays, options: Options, graph: str = "predict") -> bytes:
+        """The net with its weights inside, as one file (`predict.onnx` of a run): its inputs -> its outputs.
+        ``graph``: another of the program's graphs."""
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """A backend for which weights that never change are less work than weights that are fed may offer this too."""
+
+    def hold(self, graph: Graph, state: Arrays, options: Options) -> Any:
+        """As ``lower``, with these inputs as numbers inside, which are no longer fed."""
 
 
 @runtime_checkable

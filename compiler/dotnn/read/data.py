@@ -7,8 +7,13 @@ from typing import ClassVar, Literal
 
 from dotnn import spec
 from dotnn.plugins import names
+from dotnn.read.augment import FORM as AUGMENT
+from dotnn.read.augment import read_augment
+from dotnn.read.draw import DRAW, read_draw
 from dotnn.read.expressions import Branch, Leaf, UnevenAssignment, branch, kids, plural, refuse_twice
+from dotnn.read.pictures import IMAGES, greyed, read_images
 from dotnn.read.settings import Clause, Line, MalformedSetting, Settings, name_in, suggest
+from dotnn.read.windows import read_horizon, read_window, window_problems
 from dotnn_grammar.layout import NotYet
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Source, Span
@@ -19,8 +24,6 @@ GENERATE = "generate"
 """The source that has no files: the spec draws its columns."""
 
 LATER_READERS = {
-    "text": "texts",
-    "images": "folders of pictures",
     "json": "JSON files",
 }
 NOT_WORDS = {"jsonl": ".jsonl", "parquet": ".parquet", "arrow": ".arrow", "feather": ".feather", "csv": ".csv"}
@@ -142,14 +145,22 @@ class DataBlock(Settings):
         "split": "split train 70%, val 15%, test 15%  stratify label",
         "seed": "seed 1",
         "on": "on bad row skip",
+        "augment": AUGMENT,
+        "window": "window 128 by 64",
+        "horizon": "horizon 3",
     }
+
+    several = frozenset({"augment"})
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self.bad_rows: Literal["error", "skip"] = "error"
+        self.augments: list[spec.Column] = []
         self.sources: list[spec.SourceLine] = []
         self.columns: list[spec.Column] = []
         self.split: spec.Split | None = None
+        self.windows: spec.Windows | None = None
+        self.horizon: spec.Expression | None = None
         self.seed = 0
 
     def read(self, tree: Branch, doc: str) -> spec.Data | None:
@@ -163,23 +174,27 @@ class DataBlock(Settings):
                 self.attempt(self._line, branch(line))
         if "source" not in self.seen:
             self.missing("source", self.forms["source"], "where the rows come from", head)
-        if not self.columns and not self.problems:
+        drawn = any(line.reader == DRAW for line in self.sources)
+        if not self.columns and not self.problems and not drawn:
             self.problems.append(NoColumns(span=head, name=str(name)))
         self.problems.extend(refuse_twice([(c.name, c.span) for c in self.columns], "one data block"))
-        generated = [line for line in self.sources if line.reader == GENERATE]
+        generated = [line for line in self.sources if line.reader in (GENERATE, DRAW)]
         if generated and len(generated) < len(self.sources):
             stray = next(line for line in self.sources[1:] if line.reader != self.sources[0].reader)
             self.problems.append(TwoKinds(span=stray.span))
+        self.problems.extend(window_problems(self.sources, self.windows, self.split, self.seen))
         if self.problems:
             return None
         return spec.Data(
             span=self.reader.span(tree),
             name=str(name),
-            sources=tuple(self.sources),
+            windows=self.windows and self.windows.model_copy(update={"horizon": self.horizon}),
+            sources=greyed(self.sources, self.columns),
             columns=tuple(self.columns),
             split=self.split,
             seed=self.seed,
             bad_rows=self.bad_rows,
+            augments=tuple(self.augments),
             doc=doc,
         )
 
@@ -192,18 +207,20 @@ class DataBlock(Settings):
             self.problems.append(NotWhere(span=self.reader.span(where), word=str(where), name=own, base=other))
         for line in lines:
             part = None if line is None else branch(line)
-            if part is not None and part.data != "column":
+            if part is not None and part.data != "column" and str(kids(part)[0]) == "augment":
+                self.attempt(self.setting, part)
+            elif part is not None and part.data != "column":
                 word = kids(part)[0]
                 self.problems.append(StaysTheSame(span=self.reader.span(word), word=str(word), name=own, base=other))
             elif part is not None:
                 self.attempt(self._columns, part)
-        if not self.columns and not self.problems:
+        if not self.columns and not self.augments and not self.problems:
             self.problems.append(NoColumns(span=head, name=str(name)))
         self.problems.extend(refuse_twice([(c.name, c.span) for c in self.columns], "one data block"))
         if self.problems:
             return None
-        span, columns = self.reader.span(tree), tuple(self.columns)
-        return spec.Data(span=span, name=str(name), base=str(base), sources=(), columns=columns, doc=doc)
+        made = {"columns": tuple(self.columns), "augments": tuple(self.augments), "doc": doc}
+        return spec.Data(span=self.reader.span(tree), name=str(name), base=str(base), sources=(), **made)
 
     def _line(self, tree: Branch) -> None:
         if tree.data == "column":
@@ -259,6 +276,9 @@ class DataBlock(Settings):
 
     # ---- the lines
 
+    def read_augment(self, line: Line) -> None:
+        self.augments.extend(read_augment(self, line))
+
     def read_source(self, line: Line) -> None:
         self.sources.append(self._source(line, "source"))
 
@@ -272,6 +292,9 @@ class DataBlock(Settings):
         if first.value is not None or not first.clauses:
             raise self.malformed(line, "the kind of source is missing before this", first.span)
         kind, *extra = first.clauses
+        if kind.word == DRAW:
+            others = [*extra, *(c for p in more for c in p.clauses)]
+            return read_draw(self, line, role, kind, others, bool(more))
         if kind.word == GENERATE:
             return self._generated(line, role, kind, [*extra, *(c for p in more for c in p.clauses)], bool(more))
         readers = names("source")
@@ -281,7 +304,9 @@ class DataBlock(Settings):
             advice = f'write `source table "rows{NOT_WORDS[kind.word]}"`: the end of its name tells what a table is'
             raise UnknownReader(span=kind.span, word=kind.word, advice=advice).error()
         if kind.word not in readers:
-            raise UnknownReader(span=kind.span, word=kind.word, advice=suggest(kind.word, (*readers, GENERATE))).error()
+            raise UnknownReader(span=kind.span, word=kind.word, advice=suggest(kind.word, (*readers, GENERATE, DRAW))).error()
+        if kind.word == IMAGES:
+            return read_images(self, line, "test" if role == "test" else "source", kind)
         stray = [*extra, *(c for p in more for c in p.clauses)]
         if stray:
             raise self.malformed(line, f"`{stray[0].word}` does not belong here", stray[0].span)
@@ -386,6 +411,12 @@ class DataBlock(Settings):
 
     def read_seed(self, line: Line) -> None:
         self.seed = self.whole(line)
+
+    def read_window(self, line: Line) -> None:
+        self.windows = read_window(self, line)
+
+    def read_horizon(self, line: Line) -> None:
+        self.horizon = read_horizon(self, line)
 
     def read_on(self, line: Line) -> None:
         """`on bad row skip`, or `error`."""

@@ -100,6 +100,7 @@ class Reader:
             "several": lambda t: spec.Several(span=self.span(t), items=self.expressions(kids(t))),
             "chain": self._chain,
             "until": self._until,
+            "shifted": lambda t: spec.Shifted(span=self.span(t), value=self.take(t, 0), by=self.take(t, 1)),
             "then": lambda t: spec.Then(span=self.span(t), phases=self.expressions(kids(t))),
             "column_of": self._column_of,
             "rest": lambda t: spec.Rest(span=self.span(t)),
@@ -111,6 +112,7 @@ class Reader:
             "repeat": self._repeat,
             "if_": self._if,
             "when": self._when,
+            "scan": self._scan,
             "require": self._require,
             "return": lambda t: spec.Return(span=self.span(t), values=self.expressions(kids(branch(kids(t)[0])))),
         }
@@ -319,6 +321,22 @@ class Reader:
     def _when(self, tree: Branch) -> spec.Statement:
         phase, then, otherwise = kids(tree)
         return spec.When(span=self.span(tree), phase=str(phase), then=self.block(then), otherwise=self.block(otherwise))
+
+    def _scan(self, tree: Branch) -> spec.Statement:
+        back, over, where, cut, *carries, body = kids(tree)
+        return spec.Scan(
+            span=self.span(tree),
+            over=str(over),
+            back=back is not None,
+            where=None if where is None else self.expression(where),
+            cut=None if cut is None else self.expression(cut),
+            carries=tuple(self._carry(branch(one)) for one in carries if one is not None),
+            body=self.block(body),
+        )
+
+    def _carry(self, tree: Branch) -> spec.Carry:
+        name, start = kids(tree)
+        return spec.Carry(span=self.span(tree), name=str(name), start=self.expression(start))
 
     def _require(self, tree: Branch) -> spec.Statement:
         condition, message = kids(tree)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dotnn import spec
+from dotnn.read.claims import claimed, read_claim
 from dotnn.read.data import DataBlock
 from dotnn.read.expressions import Branch, Reader, branch, kids, refuse_twice
 from dotnn.read.train import TrainBlock
@@ -67,6 +68,7 @@ def read_parts(source: Source) -> Parts:
     data: list[spec.Data] = []
     definitions: list[spec.Definition] = []
     trains: list[spec.Train] = []
+    is_first = True
     for child in kids(tree):
         if child is None:
             continue
@@ -85,10 +87,13 @@ def read_parts(source: Source) -> Parts:
                 problems.extend(block.problems)
                 data.extend([read] if read else [])
             elif part.data == "train":
+                is_first = False
                 lines = TrainBlock(source)
                 train = lines.read(part, doc)
                 problems.extend(lines.problems)
                 trains.extend([train] if train else [])
+            elif part.data == "claim":
+                claimed(trains, read_claim(reader, part, doc), is_first)
             else:
                 definition = reader.definition(part, doc)
                 problems.extend(check_definition(definition))

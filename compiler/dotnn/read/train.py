@@ -8,8 +8,12 @@ from lark import Token, Tree
 
 from dotnn import spec
 from dotnn.read.expressions import Branch, branch, kids, leaf_token
-from dotnn.read.settings import Line, Settings, clause_of, name_in
-from dotnn_grammar.layout import NotYet
+from dotnn.read.metric import when
+from dotnn.read.settings import Line, clause_of, name_in
+from dotnn.read.steps import StepBlock, TwoSteps, every, problems_of
+from dotnn.read.updating import Updating
+from dotnn.read.windows import batched, drawn
+from dotnn.words import dotted
 from dotnn_grammar.problems import Note, Problem
 from dotnn_grammar.source import Source, Span
 
@@ -34,47 +38,43 @@ class NotOn(Problem):
     data: str
 
 
-class TrainBlock(Settings):
+class TrainBlock(Updating):
     block = "a train block"
     forms: ClassVar[dict[str, str]] = {
-        "loss": "loss mean((guess - truth)^2)",
+        **Updating.updating,
         "error": "error argmax(logits) != label",
         "metric": "metric right = mean(argmax(logits) == label)",
         "answer": "answer argmax(logits) as label",
-        "optimizer": "optimizer NAME(lr = 1e-3)",
         "batch": "batch 32",
         "epochs": "epochs 30",
         "steps": "steps 5_000",
         "seed": "seed 7",
-        "clip": "clip norm 1.0",
         "accumulate": "accumulate 4",
+        "average": "average 0.999",
+        "every": "every batch critic, forger",
         "precision": "precision bf16",
-        "decay": "decay 0.01 for *.W",
-        "rate": "rate 0.1 for encoder.*",
-        "freeze": "freeze encoder.*",
         "stop": "stop when val.error has not fallen for 5 epochs",
         "keep": "keep best val.error",
         "start": 'start from "runs/NAME-001"',
     }
-    several = frozenset({"metric", "decay", "rate", "freeze"})
+    several = frozenset({"metric", "decay", "rate", "freeze", "average", "every"})
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
-        self.assigns: list[spec.Assign] = []
         self.metrics: list[spec.Metric] = []
-        self.decays: list[spec.Decay] = []
-        self.rates: list[spec.Rate] = []
-        self.freezes: list[spec.Freeze] = []
+        self.objectives: list[spec.Step] = []
+        self.steps_seen: dict[str, Span] = {}
+        self.every: list[spec.Every] = []
+        self.averages: list[spec.Average] = []
         self.accumulate: spec.Expression | None = None
         self.precision: Precision | None = None
-        self.loss: spec.Objective | None = None
         self.error: spec.Objective | None = None
         self.answer: spec.Answer | None = None
-        self.optimizer: spec.Expression | None = None
         self.batch: spec.Expression | None = None
+        self.batched: Literal["rows", "length", "tokens"] = "rows"
+        self.draws: spec.Expression | None = None
         self.epochs: spec.Expression | None = None
         self.steps: spec.Expression | None = None
-        self.clip: spec.Expression | None = None
         self.seed = 0
         self.stop: spec.Stop | None = None
         self.keep: spec.Keep | None = None
@@ -91,7 +91,7 @@ class TrainBlock(Settings):
             if line is not None:
                 self.attempt(self._line, branch(line))
         self._complete(head)
-        if self.problems or self.loss is None or self.optimizer is None or self.batch is None:
+        if self.problems or self.batch is None:
             return None
         return spec.Train(
             span=self.reader.span(tree),
@@ -104,7 +104,11 @@ class TrainBlock(Settings):
             metrics=tuple(self.metrics),
             answer=self.answer,
             optimizer=self.optimizer,
+            objectives=tuple(self.objectives),
+            every=tuple(self.every),
             batch=self.batch,
+            batched=self.batched,
+            draws=self.draws,
             epochs=self.epochs,
             steps=self.steps,
             seed=self.seed,
@@ -115,16 +119,21 @@ class TrainBlock(Settings):
             decays=tuple(self.decays),
             rates=tuple(self.rates),
             freezes=tuple(self.freezes),
+            averages=tuple(self.averages),
             accumulate=self.accumulate,
             precision=self.precision,
             doc=doc,
         )
 
     def _complete(self, head: Span) -> None:
-        if "loss" not in self.seen:
-            self.missing("loss", self.forms["loss"], "training makes it small", head)
-        if "optimizer" not in self.seen:
-            self.missing("optimizer", self.forms["optimizer"], "it moves the weights", head)
+        if not self.steps_seen:
+            self.objective_lines(head)
+        elif "every" not in self.seen:
+            form = f"every batch {', '.join(self.steps_seen)}"
+            self.missing("every", form, "when each step is taken, and in which order", head)
+        beside = [(word, self.seen[word]) for word in self.updating if word in self.seen]
+        if self.every and not self.problems:
+            self.problems.extend(problems_of(self.steps_seen, self.every, beside))
         if "batch" not in self.seen:
             self.missing("batch", self.forms["batch"], "how many rows are looked at before the weights move", head)
         if "epochs" not in self.seen and "steps" not in self.seen:
@@ -134,35 +143,26 @@ class TrainBlock(Settings):
             self.problems.append(TwoLengths(span=second, notes=(Note(span=first, text="this one is the first"),)))
 
     def _line(self, tree: Branch) -> None:
-        if tree.data == "assign":
-            self.assigns.append(self.reader.assign(tree))
-        else:
-            self.setting(tree)
+        if tree.data != "step":
+            return self.line(tree)
+        block, name = StepBlock(self.source), leaf_token(kids(tree)[0])
+        if str(name) in self.steps_seen:
+            self.problems.append(TwoSteps(span=self.reader.span(name), name=str(name)))
+        self.steps_seen.setdefault(str(name), self.reader.span(name))
+        read = block.read(tree)
+        self.problems.extend(block.problems)
+        self.objectives.extend([read] if read else [])
+        return None
+
+    def read_every(self, line: Line) -> None:
+        self.every.append(every(self, line))
+
+    def read_average(self, line: Line) -> None:
+        value = self.value(line, clauses=("for",))
+        pattern = self._for(line) if line.phrases[0].clauses else None
+        self.averages.append(spec.Average(span=line.span, factor=self.reader.expression(value), pattern=pattern))
 
     # ---- the lines
-
-    def _objective(self, line: Line) -> spec.Objective:
-        value = self.reader.expression(self.value(line, clauses=("where", "weighted", "by")))
-        where = clause_of(line.phrases[0], "where")
-        kept = None if where is None or where.value is None else self.reader.expression(where.value)
-        return spec.Objective(span=line.span, value=value, where=kept, weights=self._weights(line))
-
-    def _weights(self, line: Line) -> spec.Expression | None:
-        """`weighted by …`."""
-        clauses = line.phrases[0].clauses
-        words = [clause.word for clause in clauses]
-        if "weighted" not in words and "by" not in words:
-            return None
-        at = words.index("weighted") if "weighted" in words else words.index("by")
-        first, second = clauses[at], clauses[at + 1] if at + 1 < len(clauses) else None
-        if first.word != "weighted" or first.value is not None or second is None or second.word != "by":
-            raise self.malformed(line, "`weighted by` and a weight for each row are needed", first.span)
-        if second.value is None or words.count("by") + words.count("weighted") > 2:
-            raise self.malformed(line, "by what? One weight for each row is needed", second.span)
-        return self.reader.expression(second.value)
-
-    def read_loss(self, line: Line) -> None:
-        self.loss = self._objective(line)
 
     def read_error(self, line: Line) -> None:
         self.error = self._objective(line)
@@ -173,14 +173,10 @@ class TrainBlock(Settings):
         given = clause_of(phrase, "=")
         if name is None or given is None:
             raise self.malformed(line, "a metric has a name, `=` and a figure")
-        for clause in phrase.clauses:
-            if clause.word in ("on", "every"):
-                what, instead = "a metric at some epochs only", f"leave `{clause.word} …` out"
-                raise NotYet(span=clause.span, what=what, instead=instead).error()
-            if clause.word not in ("=", "weighted", "by"):
-                raise self.malformed(line, f"`{clause.word}` does not belong here", clause.span)
         value = self.reader.expression(given.value)
-        self.metrics.append(spec.Metric(span=line.span, name=name, value=value, weights=self._weights(line)))
+        on, every = when(self, line)
+        weights = self._weights(line)
+        self.metrics.append(spec.Metric(span=line.span, name=name, value=value, weights=weights, on=on, every=every))
 
     def read_answer(self, line: Line) -> None:
         tree = self.value(line, form=True)
@@ -200,16 +196,9 @@ class TrainBlock(Settings):
             value = value.model_copy(update={"stages": (*value.stages[:-1], bare)})
         self.answer = spec.Answer(span=line.span, value=value, column=column)
 
-    def read_optimizer(self, line: Line) -> None:
-        self.optimizer = self.reader.expression(self.value(line))
-
     def read_batch(self, line: Line) -> None:
-        phrase = self.single(line)
-        for clause in phrase.clauses:
-            if clause.word == "tokens" or name_in(clause.value) == "tokens":
-                what, instead = "a batch counted in tokens", "count it in rows: `batch 32`"
-                raise NotYet(span=line.span, what=what, instead=instead).error()
-        self.batch = self._count(line)
+        self.draws = drawn(self, line)
+        self.batched, self.batch = batched(self, line), self._count(line, ("by", "tokens", "drawn"))
 
     def read_epochs(self, line: Line) -> None:
         self.epochs = self._count(line)
@@ -217,48 +206,14 @@ class TrainBlock(Settings):
     def read_steps(self, line: Line) -> None:
         self.steps = self._count(line)
 
-    def _count(self, line: Line) -> spec.Expression:
-        value = self.reader.expression(self.value(line))
+    def _count(self, line: Line, clauses: tuple[str, ...] = ()) -> spec.Expression:
+        value = self.reader.expression(self.value(line, clauses))
         if isinstance(value, spec.Number) and (not isinstance(value.value, int) or value.value < 1):
             raise self.malformed(line, "a whole number from 1 up is needed", value.span)
         return value
 
     def read_seed(self, line: Line) -> None:
         self.seed = self.whole(line)
-
-    def read_clip(self, line: Line) -> None:
-        phrase = self.single(line)
-        given = clause_of(phrase, "norm")
-        if given is None or given.value is None or phrase.value is not None or len(phrase.clauses) > 1:
-            raise self.malformed(line, "`norm` and a number are needed")
-        self.clip = self.reader.expression(given.value)
-
-    def _for(self, line: Line) -> str:
-        """The pattern after `for`."""
-        given = clause_of(line.phrases[0], "for")
-        if given is None or not isinstance(given.value, Tree):
-            raise self.malformed(line, "`for` and the weights that it is for are missing")
-        return self._pattern(given.value)
-
-    def _pattern(self, tree: Branch) -> str:
-        meta = tree.meta
-        return "".join(self.source.text[meta.start_pos : meta.end_pos].split())
-
-    def read_decay(self, line: Line) -> None:
-        value = self.value(line, clauses=("for",))
-        pattern = self._for(line)
-        self.decays.append(spec.Decay(span=line.span, rate=self.reader.expression(value), pattern=pattern))
-
-    def read_rate(self, line: Line) -> None:
-        value = self.value(line, clauses=("for",))
-        pattern = self._for(line)
-        self.rates.append(spec.Rate(span=line.span, factor=self.reader.expression(value), pattern=pattern))
-
-    def read_freeze(self, line: Line) -> None:
-        for phrase in line.phrases:
-            if phrase.value is None:
-                raise self.malformed(line, "the weights that stay are missing")
-            self.freezes.append(spec.Freeze(span=phrase.span, pattern=self._pattern(phrase.value)))
 
     def read_accumulate(self, line: Line) -> None:
         self.accumulate = self._count(line)
@@ -301,10 +256,11 @@ class TrainBlock(Settings):
         if kept is None or kept.value is None or len(phrase.clauses) > 1 or phrase.value is not None:
             raise self.malformed(line, "`best` (or `highest`, or `lowest`) and a figure are missing")
         figure = self.reader.expression(kept.value)
-        if not isinstance(figure, spec.Member) or not isinstance(figure.value, spec.Name):
+        split, _, name = (dotted(figure) or "").partition(".")
+        if not name:
             raise self.malformed(line, "name the part of the data and the figure", figure.span)
         which = cast('Literal["best", "highest", "lowest"]', str(kept.word))
-        self.keep = spec.Keep(span=line.span, split=figure.value.name, figure=figure.name, which=which)
+        self.keep = spec.Keep(span=line.span, split=split, figure=name, which=which)
 
     def read_start(self, line: Line) -> None:
         phrase = self.single(line)

@@ -10,7 +10,7 @@ For the number w of a weight the difference is (L(w + h) - L(w - h)) / 2h, with 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -168,15 +168,21 @@ def slopes_of(program: Program, rows: Arrays, seed: int | None = None) -> SpecSl
     given: Arrays = {"step": np.array(0), **state, **rows}
     feeds = {fed.name: _fed(fed, given[fed.name], chance) for fed in graph.inputs}
     here = exact(graph, feeds)
-    loss, count = float(here["loss"]), max((len(array) for array in rows.values()), default=0)
+    outputs = {output.name for output in graph.outputs}
+    names = [output.name for output in graph.outputs if output.role == "loss" and output.name.endswith("loss")]
+    loss, count = sum(float(here[name]) for name in names), max((len(array) for array in rows.values()), default=0)
     if not np.isfinite(loss):
         raise NoSlope(train=program.name, rows=count, loss=str(loss)).error()
-    forward, held = _held(graph, feeds)
-    measure = _Measure(forward, {**feeds, **held}, loss)
-    by = [fed.name for fed in graph.inputs if any(o.name == GRADIENT + fed.name for o in graph.outputs)]
-    weights = tuple(_weight(name, here[GRADIENT + name], measure, chance) for name in by)
+    weights: list[WeightSlopes] = []
+    for name in names:  # of each step, where several take turns
+        turn = name.removesuffix("loss")
+        forward, held = _held(graph, feeds, name)
+        measure = _Measure(forward, {**feeds, **held}, float(here[name]), name)
+        by = {fed.name: f"{turn}{GRADIENT}{fed.name}" for fed in graph.inputs}
+        own = [_weight(path, here[slope], measure, chance) for path, slope in by.items() if slope in outputs]
+        weights += [replace(each, name=f"{each.name} by {name}") for each in own] if turn else own
     fine = all(weight.ok for weight in weights)
-    return SpecSlopes(program.name, count, loss, weights, () if fine else tuple(wrong_operations(graph)))
+    return SpecSlopes(program.name, count, loss, tuple(weights), () if fine else tuple(wrong_operations(graph)))
 
 
 def _fed(fed: Input, array: Array, chance: np.random.Generator) -> Array:
@@ -187,10 +193,10 @@ def _fed(fed: Input, array: Array, chance: np.random.Generator) -> Array:
     return wide * (1 + 0.1 * chance.uniform(-1, 1, array.shape)) + 0.01 * chance.uniform(-1, 1, array.shape)
 
 
-def _held(graph: Graph, feeds: Arrays) -> tuple[Graph, Arrays]:
-    """The loss alone, with the results of `stop` as inputs; and what these are."""
+def _held(graph: Graph, feeds: Arrays, name: str) -> tuple[Graph, Arrays]:
+    """One loss alone, with the results of `stop` as inputs; and what these are."""
     stopped = {node.name: node.type for node in graph.nodes if node.op == "stop"}
-    needed = {graph.output("loss").value}
+    needed = {graph.output(name).value}
     nodes = []
     for node in reversed(graph.nodes):
         if node.name in needed and node.name not in stopped:
@@ -200,7 +206,7 @@ def _held(graph: Graph, feeds: Arrays) -> tuple[Graph, Arrays]:
         update={
             "inputs": (*graph.inputs, *(Input(name=n, type=t, role="data") for n, t in stopped.items() if n in needed)),
             "nodes": tuple(reversed(nodes)),
-            "outputs": (graph.output("loss"),),
+            "outputs": (graph.output(name),),
         }
     )
     names = [name for name in stopped if name in needed]
@@ -213,8 +219,8 @@ def _held(graph: Graph, feeds: Arrays) -> tuple[Graph, Arrays]:
 class _Measure:
     """The loss as a function of one weight, all else as it is."""
 
-    def __init__(self, graph: Graph, feeds: Arrays, loss: float) -> None:
-        self._run, self._feeds, self.loss = reference(float64=True)(graph), feeds, loss
+    def __init__(self, graph: Graph, feeds: Arrays, loss: float, name: str) -> None:
+        self._run, self._feeds, self.loss, self._name = reference(float64=True)(graph), feeds, loss, name
 
     def weight(self, name: str) -> Array:
         return self._feeds[name]
@@ -223,7 +229,7 @@ class _Measure:
         """Along a direction of the weight, per unit of it."""
         x = self.weight(name)
         above, below = (
-            float(self._run.run({**self._feeds, name: x + side * step * direction})["loss"]) for side in (1, -1)
+            float(self._run.run({**self._feeds, name: x + side * step * direction})[self._name]) for side in (1, -1)
         )
         measured, least = (above - below) / (2 * step), max(1.0, abs(self.loss)) * NOISE / RTOL
         off = abs(measured - says) / max(abs(measured), abs(says), least)

@@ -19,7 +19,7 @@ from dotnn.elaborate.values import Known, plain
 from dotnn.graph import Graph, Type
 from dotnn.read import read_definitions, read_text
 from dotnn.simplify import simplify
-from dotnn.spec import Definition, Train
+from dotnn.spec import Definition
 from dotnn.squares import derive_key
 from dotnn.tape import Tape
 from dotnn.testing.lines import Try, items
@@ -27,6 +27,7 @@ from dotnn.testing.numbers import Start, reference
 from dotnn.testing.report import FailedError
 from dotnn.testing.tried import SEED, Array, Fed, Made, drawn
 from dotnn.update import slots, update
+from dotnn.updates.turns import Turn, turns_of
 from dotnn_grammar.source import Source
 
 STEPS = 100
@@ -106,11 +107,12 @@ class Steps:
         spec = read_text(Source(name="try", text=text))
         train = spec.trains[0]
         init = self._machine("init", own, spec.definitions[0])
-        slots(init, train, init.weights)
-        return init.tape.graph(), self._step(self._machine("train", own, spec.definitions[0]), train)
+        turn = turns_of(train)[0]
+        slots(init, [(turn, set(init.weights))])
+        return init.tape.graph(), self._step(self._machine("train", own, spec.definitions[0]), turn)
 
-    def _step(self, machine: Machine, train: Train) -> Graph:
-        return update(differentiate(machine.tape.graph()), machine, train, self.steps, EPOCH)
+    def _step(self, machine: Machine, turn: Turn) -> Graph:
+        return update(differentiate(machine.tape.graph()), machine, turn, self.steps, EPOCH)
 
     def _machine(self, phase: PhaseName, own: Sequence[Definition], net: Definition) -> Machine:
         machine = Machine(Tape(phase), phase, Library(own))

@@ -81,6 +81,7 @@ def introduction(start: Start) -> list[str]:
     rows = [f"{count:,} {purposes.get(name, name)}" for name, count in start.rows.items()]
     length = many(start.steps, "step") if plan.steps is not None else f"at most {many(start.epochs, 'time')} through"
     size = f"{many(plan.batch, 'row')} at a time"
+    size = f"at most {many(plan.tokens, 'token')} at a time" if plan.tokens is not None else size
     size += f", {plan.accumulate} of these batches an adjustment" if plan.accumulate > 1 else ""
     size += f", with products of {plan.precision}" if plan.precision != "f32" else ""
     how = "At each step it guesses, measures its error, finds which numbers are to blame, and adjusts them a little."

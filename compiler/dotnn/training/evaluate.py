@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 
 from dotnn.data import Dataset, Rows, read_rows
+from dotnn.data.given_windows import reads_text, text_of, whole_text
+from dotnn.data.lengths import parts_of
 from dotnn.inputs.columns import DataBlock
 from dotnn.inputs.folds import folded
 from dotnn.overrides import settled
 from dotnn.plugins import Arrays, Backend, Options
 from dotnn.program import Program
 from dotnn.read import read_text
+from dotnn.training.apart import ApartFigures
 from dotnn.training.figures import Reading, Tally, refuse_gathering
 from dotnn.training.measure import columns, evaluation_batch
 from dotnn.training.problems import BrokenRun, no_run, reason_of
@@ -73,7 +74,9 @@ def dataset_of(run: Path, program: Program, folder: Path) -> tuple[Dataset, Mapp
 def labelled_rows(file: Path, program: Program) -> Rows:
     """The rows of a table with the right answers. Raises ``ProblemError``."""
     everything = [raw.model_copy(update={"role": "data"}) for raw in program.inputs]
-    arrays = read_rows(file, everything)
+    if program.windows is not None and reads_text(everything):
+        return whole_text(text_of(file), everything, str(file), program.windows.by)
+    arrays = read_rows(file, everything, program.windows.by if program.windows else None)
     count = max((len(array) for array in arrays.values()), default=0)
     if not count:
         raise NothingToMeasure(file=str(file)).error()
@@ -88,14 +91,15 @@ def measure(
     graph = program.graphs["eval"]
     executor = backend.start(backend.lower(graph, options), options)
     weights = {fed.name: state[fed.name] for fed in graph.inputs if fed.role == "state"}
-    wanted, size = columns(graph), evaluation_batch(graph, program.plan.batch)
+    wanted, size = columns(graph), evaluation_batch(graph, program.plan.batch, program.inputs)
     found: dict[str, Measured] = {}
+    apart = ApartFigures(program, backend, options, state)
     for name, part in rows.items():
         tally = Tally(program, graph)
-        for first in range(0, part.count, size):
-            batch: dict[str, np.ndarray[Any, Any]] = {n: part.arrays[n][first : first + size] for n in wanted}
+        for _, batch in parts_of(program.inputs, {name: part.arrays[name] for name in wanted}, size):
             tally.add(executor.run({**weights, **batch}))
-        found[name] = Measured(part.count, tally.figures())
+        more = apart.measure(apart.of(name), part) or {}
+        found[name] = Measured(part.count, tally.figures() | more)
     return found
 
 

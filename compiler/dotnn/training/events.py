@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dotnn.claims.verdict import Verdict
 from dotnn.program import Program
 from dotnn.training.checkpoint import State
 from dotnn.training.rules import Figures, Splits
@@ -85,6 +86,10 @@ class Outcome:
     """The state at the very end, where another one is kept."""
     problem: Problem | None = None
     history: tuple[Epoch, ...] = ()
+    claims: tuple[Verdict, ...] = ()
+    """What was found of the spec's claims, with the kept weights."""
+    unchecked: str = ""
+    """Why the claims could not be checked."""
 
 
 class Observer:

@@ -17,10 +17,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dotnn.data import Dataset, Rows, batches
+from dotnn.data import Dataset, Rows
+from dotnn.data.lengths import Batcher
 from dotnn.graph import Graph, Role
 from dotnn.plugins import Arrays, Backend, Executor, Former, Interrupted, Interruptible, Options, Session, Steady
 from dotnn.program import Program
+from dotnn.training.apart import ApartFigures
 from dotnn.training.blame import diverged
 from dotnn.training.checkpoint import LogMark, Position, Snapshot, State
 from dotnn.training.events import Ending
@@ -57,6 +59,7 @@ class _Run:
     running: Running
     best: Best | None
     rules: Rules
+    apart: ApartFigures
     learned: tuple[str, ...]
     begun: float = field(default_factory=perf_counter)
     epochs: int = 0
@@ -227,6 +230,7 @@ def course(
         running=Running(program, graph),
         best=keeper(program),
         rules=Rules(plan),
+        apart=ApartFigures(program, backend, options),
         learned=tuple(fed.name for fed in graph.inputs if fed.learned),
         kept=state,
     )
@@ -234,6 +238,7 @@ def course(
         run.restore(resume)
     moments = _Moments(run, store, mark)
     learning = Rows(rows.count, {name: rows.arrays[name] for name in columns(graph)})
+    batcher = Batcher(plan, program.inputs, learning)
     for observer in observers:
         observer.started(start)
 
@@ -247,7 +252,7 @@ def course(
             run.epochs, run.done, run.open, run.epoch_begun = run.epochs + 1, 0, True, run.seconds()
             run.running.begin()
         with run.session.steady() if isinstance(run.session, Steady) else nullcontext():
-            problem = _epoch(run, graph, learning, order, start, observers, flag, moments)
+            problem = _epoch(run, graph, batcher, order, start, observers, flag, moments)
         if problem is not None:
             ending = "diverged"
             break
@@ -289,7 +294,7 @@ def planned(program: Program, dataset: Dataset, limits: Limits, resume: Snapshot
     """How long training will be, as far as it is known before."""
     plan = program.plan
     counts = {name: rows.count for name, rows in dataset.splits.items()}
-    each = math.ceil(counts["train"] / plan.batch)
+    each = plan.per_epoch or math.ceil(counts["train"] / plan.batch)
     steps = plan.steps if plan.steps is not None else (plan.epochs or 0) * each
     if limits.epochs is not None:
         steps = min(steps, limits.epochs * each)
@@ -327,7 +332,7 @@ def _named(graph: Graph, role: Role) -> str | None:
 def _epoch(
     run: _Run,
     graph: Graph,
-    rows: Rows,
+    batcher: Batcher,
     order: np.ndarray[Any, Any],
     start: Start,
     observers: Sequence[Observer],
@@ -335,21 +340,21 @@ def _epoch(
     moments: _Moments,
 ) -> Problem | None:
     """The rest of an epoch. What is done here is done at every step: it is kept short."""
-    size, last = run.program.plan.batch, start.steps
+    last = start.steps
     step, add, session = run.session.step, run.running.add, run.session
     finite, loss = _named(graph, "finite"), _named(graph, "loss")
     rate, norm = _named(graph, "rate"), _named(graph, "norm")
-    left = rows.count - size * run.done
+    left = batcher.count - run.done
     if left <= 0 or run.steps >= last or flag.raised:
         return None
-    final = min(run.steps - (-left // size), last)
+    final = min(run.steps + left, last)
     before = session.state() if not isinstance(session, Former) and final - run.steps == 1 else None
     soon, mark = perf_counter() + TICK, moments.next_step()
     first, steps = run.steps, run.steps
     out: Arrays = {}
     batch: Arrays = {}
     flag.busy = session
-    for batch in batches(rows, order[size * run.done :], size):
+    for count, batch in batcher(order, run.done):
         try:
             out = step(batch)
         except Interrupted:
@@ -362,8 +367,7 @@ def _epoch(
         steps += 1
         if finite is not None and not out[finite]:
             break
-        add(out, size if left > size else left)
-        left -= size
+        add(out, count)
         if flag.up() or steps == final:
             break
         if steps == mark or perf_counter() >= soon:
@@ -413,6 +417,8 @@ def _look(run: _Run, dataset: Dataset, flag: Flag) -> Epoch | None:
         if figures is None:
             return None
         splits["val"] = figures
+    if not run.apart.add(splits, dataset, run.session, run.epochs, flag):
+        return None
     better = run.best is not None and run.best.improves(splits, run.epochs)
     if run.best is None or better or not run.kept_epoch:
         run.kept, run.kept_epoch = run.session.state(), run.epochs
@@ -462,6 +468,8 @@ def _finish(run: _Run, dataset: Dataset, ending: Ending, reason: str, problem: P
         figures = _measured(run, dataset.splits[name], flag, until)
         if figures is not None:
             splits[name] = figures
+    if until is None:
+        run.apart.add(splits, dataset, run.session, None, flag)
     return Outcome(
         ending=ending,
         reason=reason,

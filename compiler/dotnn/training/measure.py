@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from dotnn.data import Rows
-from dotnn.graph import Graph
+from dotnn.data.lengths import parts_of
+from dotnn.graph import Graph, Type, measure, names_in
 from dotnn.operation import elements
 from dotnn.plugins import Arrays, Executor, Interruptible, Session
-from dotnn.program import Program
+from dotnn.program import Program, RawColumn
 from dotnn.training.figures import Reading, Tally, refuse_gathering
 
 EVALUATED = 2**26
@@ -78,7 +79,7 @@ class Evaluator:
         self.executor = executor
         self.columns = columns(graph)
         self.tally = Tally(program, graph)
-        self.batch = evaluation_batch(graph, program.plan.batch)
+        self.batch = evaluation_batch(graph, program.plan.batch, program.inputs)
 
     def __call__(
         self, rows: Rows, session: Session | None, until: float | None = None, flag: Flag | None = None
@@ -86,10 +87,10 @@ class Evaluator:
         """None where ``until`` (by ``perf_counter``) has come, or the flag was raised, before the split was through."""
         refuse_gathering(self.program, {"data": rows.count})
         self.tally.begin()
-        for first in range(0, rows.count, self.batch):
+        arrays = {name: rows.arrays[name] for name in self.columns}
+        for _, feeds in parts_of(self.program.inputs, arrays, self.batch):
             if (until is not None and perf_counter() >= until) or (flag is not None and flag.raised):
                 return None
-            feeds = {name: rows.arrays[name][first : first + self.batch] for name in self.columns}
             self.tally.add(self.executor.run(feeds, session))
         return self.tally.figures()
 
@@ -99,10 +100,19 @@ def columns(graph: Graph) -> list[str]:
     return [fed.name for fed in graph.inputs if fed.role in ("data", "label", "weight")]
 
 
-def evaluation_batch(graph: Graph, batch: int) -> int:
-    """How many rows are evaluated at once: a few thousand, fewer where each row takes many numbers."""
-    each = sum(elements(node.type) for node in graph.nodes)
+def evaluation_batch(graph: Graph, batch: int, inputs: Sequence[RawColumn] = ()) -> int:
+    """How many rows are evaluated at once: a few thousand, fewer where each row takes many numbers.
+
+    inputs: the columns, where some have sizes that a batch decides.
+    """
+    longest = {raw.places: raw.dims[0] for raw in inputs if raw.places is not None}
+    each = sum(_elements(node.type, longest) if longest else elements(node.type) for node in graph.nodes)
     return max(batch, min(4096, EVALUATED // max(each, 1)))
+
+
+def _elements(type: Type, longest: Mapping[str, int]) -> int:
+    """As ``elements``, with these sizes."""
+    return math.prod(measure(dim, {name: longest.get(name, 1) for name in names_in(dim)}) for dim in type.dims)
 
 
 def _over(total: float, count: float) -> float:

@@ -10,6 +10,7 @@
 | `last.safetensors` | the state at the very end, where another one is kept |
 | `ckpt-000123/` | a checkpoint: all of the run at that step; `LATEST` names the newest |
 | `predict.onnx` | the net with its weights inside |
+| `start.onnx`, `next.onnx`, `choose.onnx` | the same for writing, where the net has learned what comes next |
 | `result.json` | how it ended |
 """
 
@@ -26,6 +27,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from dotnn.claims.verdict import record
+from dotnn.generate.plan import WRITING
 from dotnn.graph import dump
 from dotnn.plugins import Backend, Baker, Options, backends
 from dotnn.program import Program
@@ -122,6 +125,9 @@ def finish(
         portable = Options(target="portable", device="cpu", threads=options.threads)
         write(folder / PREDICT, baker.bake(program, outcome.state, portable), disk)
         names.append(PREDICT)
+        for graph in WRITING if program.generation is not None else ():
+            write(folder / f"{graph}.onnx", baker.bake(program, outcome.state, portable, graph), disk)
+            names.append(f"{graph}.onnx")
     write(folder / RESULT, json.dumps(result(folder, outcome), indent=2) + "\n", disk)
     return names
 
@@ -155,6 +161,7 @@ def done_event(folder: Path, outcome: Outcome) -> dict[str, Any]:
         "epochs": outcome.epochs,
         "seconds": round(outcome.seconds, 3),
         **{name: plain(outcome.splits.get(name)) for name in ("train", "val", "test")},
+        **({"claims": record(outcome.claims)} if outcome.claims else {}),
     }
 
 

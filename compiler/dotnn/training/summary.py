@@ -9,6 +9,7 @@ from pathlib import Path
 from dotnn.program import Program
 from dotnn.training import run
 from dotnn.training.baseline import Baseline
+from dotnn.training.claims import told
 from dotnn.training.display import clock, is_share, shown
 from dotnn.training.events import Outcome
 from dotnn.training.figures import number_of
@@ -17,6 +18,9 @@ from dotnn.training.tables import tables
 
 MEANING = {
     run.PREDICT: "the net with its weights inside, for any onnxruntime",
+    "start.onnx": "the same for writing: reads how a text begins,",
+    "next.onnx": "goes on by one token,",
+    "choose.onnx": "draws a token from its scores",
     run.WEIGHTS: "the weights, and all else that training carried along",
     run.LAST: "the same at the very end",
     run.LOG: "one line of figures an epoch",
@@ -33,7 +37,8 @@ def summary(
     tries: Sequence[str],
 ) -> str:
     """The summary as plain text."""
-    parts = [_how(outcome), _figures(program, outcome, guess), _places(folder, files), _next(tries)]
+    claims = told(outcome, folder)
+    parts = [_how(outcome), _figures(program, outcome, guess), claims, _places(folder, files), _next(tries)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -52,7 +57,7 @@ def _how(outcome: Outcome) -> list[str]:
 def _figures(program: Program, outcome: Outcome, guess: Baseline | None) -> list[str]:
     if not outcome.splits:
         return ["There was no time to measure it."]
-    first = next(iter(outcome.splits.values()))
+    first = {name: value for figures in outcome.splits.values() for name, value in figures.items()}
     names = [name for name in first if not isinstance(first[name], tuple)]
     share = {name: is_share(program, name) for name in names}
     width = max([9, *(len(name) for name in names)])

@@ -12,6 +12,7 @@ from dotnn.plugins import Backend, Options
 from dotnn.program import Program
 from dotnn.training import run
 from dotnn.training.checkpoint import State
+from dotnn.training.claims import with_claims
 from dotnn.training.events import Limits, Observer, Outcome, Start
 from dotnn.training.files import DISK, Disk, amount
 from dotnn.training.lock import locked
@@ -164,5 +165,6 @@ def _go(
         raise
     finally:
         log.close()
+    outcome = with_claims(outcome, job.program, job.dataset, job.folder, started.spec, job.backend, job.options)
     files = run.finish(job.folder, job.program, outcome, job.backend, job.options, disk)
     return outcome, [run.LOG, *files]

@@ -1,6 +1,7 @@
 """A warm start: the weights of an earlier run, put in the place of new ones wherever name and shape agree.
 
 Weights and running statistics are taken; what the optimizer remembers, the step and the generator's key begin anew.
+Of a run that keeps a moving average of a weight it is the average that is taken: that is the net which it measured.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.elaborate.machine import AVERAGE
+from dotnn.updates import gather, scaling
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Span
 
@@ -19,7 +22,8 @@ State = dict[str, np.ndarray[Any, Any]]
 
 LISTED = 6
 """Names in a note, before it says how many more."""
-OWN = ("step", "key")
+OWN = ("step", "key", gather.BATCHES, gather.WEIGHED, gather.ROWS, gather.LOSS, scaling.SCALE, scaling.FINE)
+"""States of a run that are none of its net."""
 
 
 class NothingFits(Problem):
@@ -61,6 +65,7 @@ def carried(name: str) -> bool:
 
 def warm(state: State, found: State) -> Warm:
     """``state`` (new) with what fits of ``found`` (of an earlier run). Neither is changed."""
+    found = {name: found.get(name + AVERAGE, array) for name, array in found.items()}
     ours, theirs = ([name for name in each if carried(name)] for each in (state, found))
     both = [name for name in ours if name in found]
     taken = [name for name in both if state[name].shape == found[name].shape]

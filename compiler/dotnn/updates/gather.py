@@ -15,6 +15,7 @@ from dotnn.elaborate.values import Size, Tensor, plain
 from dotnn.graph import Type
 from dotnn.inputs.columns import BATCH
 from dotnn.tape import Tape, Value
+from dotnn.updates.turns import Turn
 
 PLACES = "places"
 """The output of the train graph before its update: how many places the loss is the mean of."""
@@ -60,17 +61,20 @@ class Gathered:
     """Of the states that are gathered in."""
 
 
-def begin(tape: Tape, weights: Mapping[str, Type]) -> None:
+def begin(tape: Tape, turn: Turn, weights: Mapping[str, Type]) -> None:
     """In the phase `init`: nothing is gathered yet."""
-    tape.output(BATCHES, tape.literal(0, "i64"), "state")
     for name in (WEIGHED, ROWS, LOSS):
-        tape.output(name, tape.literal(0), "state")
+        tape.output(turn.state(name), tape.literal(0), "state")
     for path, type in weights.items():
-        tape.output(path + SUM, tape.fill(0, type), "state")
+        tape.output(turn.of(path) + SUM, tape.fill(0, type), "state")
 
 
-def gather(tape: Tape, length: Length, loss: Value, places: Value | None, gradients: Mapping[str, Value]) -> Gathered:
+def gather(
+    tape: Tape, turn: Turn, length: Length, loss: Value, places: Value | None, gradients: Mapping[str, Value]
+) -> Gathered:
     """The gradients of the update under way: means over all its places so far.
+
+    Each turn gathers its own, by the weights as they are when it sees a batch.
 
     loss, places: of this batch; gradients: of its loss, by the path of the weight.
     """
@@ -83,14 +87,16 @@ def gather(tape: Tape, length: Length, loss: Value, places: Value | None, gradie
     full = tape.add("or", whole, last)
 
     count = places.cast("f32")
-    added = {WEIGHED: count, ROWS: tape.size(BATCH), LOSS: loss * count}
-    added |= {path + SUM: gradient * count for path, gradient in gradients.items()}
+    weighed_by, rows_by, loss_by = (turn.state(name) for name in (WEIGHED, ROWS, LOSS))
+    added = {weighed_by: count, rows_by: tape.size(BATCH), loss_by: loss * count}
+    added |= {turn.of(path) + SUM: gradient * count for path, gradient in gradients.items()}
     sums = {name: tape.input(name, value.type, "state") + value for name, value in added.items()}
     successors = {name: tape.add("select", full, tape.literal(0), value) for name, value in sums.items()}
-    weighed = tape.add("select", sums[WEIGHED] > 0, sums[WEIGHED], tape.literal(1))  # 0 where every place is left out
-    means = {path: sums[path + SUM] / weighed for path in gradients}
-    rows = plain(sums[ROWS])
-    return Gathered(means, sums[LOSS] / weighed, rows, full, {BATCHES: batches + 1, **successors})
+    some = sums[weighed_by]
+    weighed = tape.add("select", some > 0, some, tape.literal(1))  # 0 where every place is left out
+    means = {path: sums[turn.of(path) + SUM] / weighed for path in gradients}
+    rows = plain(sums[rows_by])
+    return Gathered(means, sums[loss_by] / weighed, rows, full, {BATCHES: batches + 1, **successors})
 
 
 def _ends(place: Value, batches: Value, length: Length) -> tuple[tuple[Value, int], ...]:

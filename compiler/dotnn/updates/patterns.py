@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from dotnn.elaborate.problems import DoesNotLearn
 from dotnn.graph import Graph
-from dotnn.spec import Part, Train
+from dotnn.spec import Freeze, Objective, Part
 from dotnn_grammar.problems import Note, Problem, perhaps
 from dotnn_grammar.source import Span
 
@@ -29,6 +29,15 @@ class Chosen(Protocol):
     def pattern(self) -> str: ...
     @property
     def span(self) -> Span: ...
+
+
+class Freezing(Protocol):
+    """An objective that may hold some weights where they are."""
+
+    @property
+    def loss(self) -> Objective: ...
+    @property
+    def freezes(self) -> tuple[Freeze, ...]: ...
 
 
 Line = TypeVar("Line", bound=Part)
@@ -80,7 +89,7 @@ def last_of(lines: Sequence[Line], paths: Iterable[str]) -> Mapping[str, Line]:
     return {path: line for line in lines for path in matching(line, paths)}  # type: ignore[arg-type]
 
 
-def frozen(train: Train, paths: Iterable[str]) -> frozenset[str]:
+def frozen(train: Freezing, paths: Iterable[str]) -> frozenset[str]:
     """The weights that `freeze` lines hold where they are. Raises ``ProblemError``, also where no weight is left."""
     paths = list(paths)
     if not train.freezes:

@@ -10,11 +10,12 @@ Source: Micikevicius et al., "Mixed precision training", arXiv:1710.03740, secti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dotnn.graph import Type
 from dotnn.tape import Tape, Value
+from dotnn.updates.turns import Turn
 
 SCALE, FINE = "precision.scale", "precision.fine"
 """States: the factor; how many updates in a row were fine with it."""
@@ -33,26 +34,26 @@ class Judged:
     successors: dict[str, Value]
 
 
-def begin(tape: Tape) -> None:
+def begin(tape: Tape, turn: Turn) -> None:
     """In the phase `init`."""
-    tape.output(SCALE, tape.literal(FIRST), "state")
-    tape.output(FINE, tape.literal(0, "i64"), "state")
+    tape.output(turn.state(SCALE), tape.literal(FIRST), "state")
+    tape.output(turn.state(FINE), tape.literal(0, "i64"), "state")
 
 
-def forth(loss: Value) -> Value:
+def forth(turn: Turn) -> Callable[[Value], Value]:
     """The loss as it is differentiated."""
-    return loss * loss.tape.input(SCALE, Type(dtype="f32"), "state")
+    return lambda loss: loss * loss.tape.input(turn.state(SCALE), Type(dtype="f32"), "state")
 
 
-def back(tape: Tape, gradients: Mapping[str, Value]) -> dict[str, Value]:
+def back(tape: Tape, turn: Turn, gradients: Mapping[str, Value]) -> dict[str, Value]:
     """The gradients of the loss itself: exact, since the factor is a power of 2."""
-    factor = 1 / tape.values[SCALE]
+    factor = 1 / tape.values[turn.state(SCALE)]
     return {path: gradient * factor for path, gradient in gradients.items()}
 
 
-def judge(tape: Tape, finite: Value, full: Value | None) -> Judged:
+def judge(tape: Tape, turn: Turn, finite: Value, full: Value | None) -> Judged:
     """finite: whether the gradients are; full: whether this batch ends an update, None where each does."""
-    scale, fine = tape.values[SCALE], tape.input(FINE, Type(dtype="i64"), "state")
+    scale, fine = tape.values[turn.state(SCALE)], tape.input(turn.state(FINE), Type(dtype="i64"), "state")
     one = tape.literal(1, "i64")
     enough = tape.add("ge", fine + one, tape.literal(PATIENCE, "i64"))
     larger = tape.add("minimum", scale * 2, tape.literal(MOST))
@@ -66,4 +67,4 @@ def judge(tape: Tape, finite: Value, full: Value | None) -> Judged:
         made = tape.add("and", finite, full)
         after, count = tape.add("select", full, after, scale), tape.add("select", full, count, fine)
     hopeful = tape.add("or", finite, tape.add("gt", scale, tape.literal(LEAST)))
-    return Judged(made, hopeful, {SCALE: after, FINE: count})
+    return Judged(made, hopeful, {turn.state(SCALE): after, turn.state(FINE): count})

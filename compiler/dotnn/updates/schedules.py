@@ -27,6 +27,8 @@ class Clock:
     epoch: int
     loss: Value
     rows: Size | Tensor | int
+    every: int = 1
+    """In a step that is taken after so many batches only, ``step`` and ``steps`` count those that are taken."""
 
 
 def settings_of(frame: Frame, optimizer: Bound, clock: Clock, part: Part) -> dict[str, Any]:
@@ -105,7 +107,8 @@ def _left(clock: Clock, start: int) -> int:
 def _lasts(frame: Frame, phase: Phase, start: int, clock: Clock, part: Part) -> int | None:
     """How many steps a phase lasts that begins after ``start`` steps; None: to the end."""
     if phase.until is not None:
-        return max(phase.until * (clock.epoch if phase.unit == "epoch" else 1) - start, 0)
+        until = phase.until * clock.epoch // clock.every if phase.unit == "epoch" else phase.until
+        return max(until - start, 0)
     lasts = phase.value.settings.get("lasts") if isinstance(phase.value, Bound) else None
     if lasts is not None and (not isinstance(lasts, int) or isinstance(lasts, bool) or lasts < 1):
         frame.machine.fail(NotThatKind, part, USER, wanted="a number of steps for `lasts`", found=kind(lasts))
@@ -124,7 +127,7 @@ def _value(frame: Frame, value: Any, clock: Clock, start: int, steps: int, after
     facts = {
         "step": plain((clock.step - start).cast("f64")),
         "steps": steps,
-        "epoch": clock.epoch,
+        "epoch": max(clock.epoch // clock.every, 1),
         "loss": plain(clock.loss),
         "rows": clock.rows,
         **({} if after is None else {"after": after}),

@@ -1,0 +1,13 @@
+"""Metrics that are measured by themselves: now and then, on one part of the data, or on texts that the net writes."""
+
+from __future__ import annotations
+
+from dotnn.inputs.lineage import names_in
+from dotnn.spec import Metric
+
+GENERATE = "generate"
+
+
+def is_apart(metric: Metric) -> bool:
+    """Whether a metric is measured by itself, and not with every batch."""
+    return metric.on is not None or metric.every is not None or GENERATE in names_in(metric.value)

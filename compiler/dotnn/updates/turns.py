@@ -1,0 +1,104 @@
+"""Turns: the objectives of a train block: what each makes small, by which optimizer, and which weights it moves.
+
+A block without steps has one, without a name. With steps there is one for each, in the order of the `every` lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dotnn.spec import Assign, Decay, Expression, Freeze, Objective, Rate, Train, Updates
+from dotnn.updates.patterns import fits, frozen, shown_some
+from dotnn_grammar.problems import Problem
+
+
+class NotInItsLoss(Problem):
+    code = "B121"
+    title = "the loss of `{step}` reads no weight of `{pattern}`"
+    label = "nothing of this is in its loss"
+    help = "update what the loss is made of; it reads {read}"
+    step: str
+    pattern: str
+    read: str
+
+
+STEP = "step"
+"""The state that counts the updates."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One objective."""
+
+    train: Train
+    """The block that it belongs to."""
+    loss: Objective
+    optimizer: Expression
+    name: str = ""
+    updates: tuple[Updates, ...] = ()
+    """Without a name: everything."""
+    count: Expression | None = None
+    """`every 5 batches`: after how many of them it is taken; None: after each."""
+    assigns: tuple[Assign, ...] = ()
+    clip: Expression | None = None
+    decays: tuple[Decay, ...] = ()
+    rates: tuple[Rate, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+
+    def own(self, what: str) -> str:
+        """The name of something that each turn has: `loss`, `critic.loss`."""
+        return f"{self.name}.{what}" if self.name else what
+
+    def state(self, what: str) -> str:
+        """The name of a state that each turn has: `step`, `critic:step`."""
+        return f"{self.name}:{what}" if self.name else what
+
+    def of(self, path: str) -> str:
+        """The name under which it remembers something of a weight: `Critic.W`, `Critic.W:critic`."""
+        return f"{path}:{self.name}" if self.name else path
+
+    def moves(self, path: str) -> bool:
+        """Whether a weight or state is among what it updates."""
+        return not self.name or any(fits(line.pattern, path) for line in self.updates)
+
+
+def turns_of(train: Train) -> tuple[Turn, ...]:
+    """The objectives in the order in which they take turns."""
+    if not train.objectives:
+        assert train.loss is not None  # a block has steps or a loss: this is checked when it is read
+        assert train.optimizer is not None
+        lines = {"clip": train.clip, "decays": train.decays, "rates": train.rates, "freezes": train.freezes}
+        return (Turn(train, train.loss, train.optimizer, **lines),)  # type: ignore[arg-type]
+    known = {step.name: step for step in train.objectives}
+    return tuple(
+        Turn(
+            train=train,
+            loss=step.loss,
+            optimizer=step.optimizer,
+            name=step.name,
+            updates=step.updates,
+            count=line.count,
+            assigns=step.assigns,
+            clip=step.clip,
+            decays=step.decays,
+            rates=step.rates,
+            freezes=step.freezes,
+        )
+        for line in train.every
+        for step in (known[name.name] for name in line.steps)
+    )
+
+
+def still(turn: Turn, paths: Iterable[str]) -> frozenset[str]:
+    """The weights that stay where they are in this turn: it does not update them, or `freeze` holds them.
+
+    paths: the weights that its loss may read. Raises ``ProblemError`` where none is left to move.
+    """
+    paths = list(paths)
+    for line in turn.updates:
+        if not any(fits(line.pattern, path) for path in paths):
+            read = shown_some(paths, most=6) or "no weight at all"
+            raise NotInItsLoss(span=line.span, step=turn.name, pattern=line.pattern, read=read).error()
+    mine = [path for path in paths if turn.moves(path)]
+    return frozenset(path for path in paths if not turn.moves(path)) | frozen(turn, mine)
