@@ -147,7 +147,7 @@ def sum_of_squares(view: View, node: Node) -> Spelt | None:
 
 
 def less_one_of_each(view: View, node: Node) -> Spelt | None:
-    """``x - place(1, index)``, as in the gradient of cross-entropy: 1 less where the index points."""
+    """``x - place(1, index)``, as in the gradient of `cross_entropy`: 1 less where the index points."""
     x, taken = node.inputs
     placed = view.only(taken, "place")
     if placed is None or not node.type.is_float or view.number(placed.inputs[0]) != 1 or placed.type != view.types[x]:

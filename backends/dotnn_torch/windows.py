@@ -94,7 +94,7 @@ def window_put(g: Tensor, x: Tensor, *, size: Each, **how: Any) -> Tensor:
     return _inner(made, how["before"], x.shape[2:])
 
 
-FORMULAS = {
+FORMULAS: dict[str, Any] = {
     "convolve": convolve,
     "convolve_back": convolve_back,
     "convolve_weight": convolve_weight,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dotnn.graph import Node
 from dotnn_onnx.fuse import Spelt
 from dotnn_onnx.spelling.index import place_of
+from dotnn_onnx.spelling.moves import Moves, groups_of, places
 from dotnn_onnx.writer import Writer
 
 Way = Callable[[Writer, Node], object]
@@ -32,4 +33,20 @@ def pick(w: Writer, node: Node) -> None:
     w.emit("GatherND", w[x], column, to=node.name, batch_dims=node.type.rank or None)
 
 
-WAYS: dict[str, Way] = {"log_softmax": log_softmax, "pick": pick}
+def convolve_back(w: Writer, node: Node) -> None:
+    """The evaluator's ConvTranspose knows no groups: here each has one of its own."""
+    g, kernel = node.inputs
+    moves, groups = Moves.of(node, places(w.view.types[kernel])), groups_of(node)
+    how = {**moves.attributes(), "output_padding": list(moves.rest(places(node.type)))}
+    both = [w[g]], [w[kernel]]
+    if groups > 1:
+        both = _cut(w, w[g], groups, 1), _cut(w, w[kernel], groups, 0)
+    made = [w.emit("ConvTranspose", *part, **how) for part in zip(*both, strict=True)]
+    w.emit("Concat", *made, to=node.name, axis=1)
+
+
+def _cut(w: Writer, x: str, groups: int, axis: int) -> list[str]:
+    return list(w.emit_many("Split", (x,), (None,) * groups, axis=axis, num_outputs=groups))
+
+
+WAYS: dict[str, Way] = {"log_softmax": log_softmax, "pick": pick, "convolve_back": convolve_back}

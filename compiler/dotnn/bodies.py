@@ -67,7 +67,7 @@ def _again(
     asked = dict.fromkeys(name for name, final in results if not final)
     named = {name: f"all.{number}" for number, name in enumerate(asked)}
     wanted = [Output(name=named[name], value=name, role="output") for name in asked]
-    changed = change(body.model_copy(update={"outputs": (*ends, *wanted)}))
+    changed = change(_needed(body, (*ends, *wanted)))
 
     steps = Steps(tape, length, bool(node.attributes["back"]), most)
     known: dict[str, Value] = {}
@@ -88,6 +88,16 @@ def _again(
     }
     places = {f"carried.{number}": place for place, number in enumerate(kept)}
     return found | {(name, True): steps.final(places[name]) for name, final in results if final}
+
+
+def _needed(body: Graph, outputs: tuple[Output, ...]) -> Graph:
+    """The body with these outputs, without operations that none of them needs."""
+    names, nodes = {output.value for output in outputs}, list[Node]()
+    for node in reversed(body.nodes):
+        if node.name in names:
+            names.update(node.inputs)
+            nodes.append(node)
+    return body.model_copy(update={"nodes": tuple(reversed(nodes)), "outputs": outputs})
 
 
 def _facts(node: Node) -> tuple[Graph, int, Dim]:

@@ -15,8 +15,8 @@ from dotnn.generate.plan import can_write, writing
 from dotnn.graph import Graph
 from dotnn.inputs.columns import DataBlock, no_fit
 from dotnn.inputs.fit import fitted_on
-from dotnn.inputs.roles import labelled, weights_in
 from dotnn.inputs.lengths import by_lengths
+from dotnn.inputs.roles import labelled, weights_in
 from dotnn.inputs.survey import sampled
 from dotnn.job import Checked, Compiled, Job, Text
 from dotnn.plan import answer_plan, block_name, choose, plan_of, steps_of
@@ -28,7 +28,7 @@ from dotnn.spec import Spec, Train
 from dotnn.update import slots, update
 from dotnn.updates import scaling
 from dotnn.updates.average import averaged, counters
-from dotnn.updates.join import joined
+from dotnn.updates.join import joined, with_key
 from dotnn.updates.patterns import held
 from dotnn.updates.turns import Turn, still
 from dotnn.write import write_spec
@@ -64,10 +64,11 @@ def lower(builder: Builder, train: Train, steps: int, epoch: int, after: Pass = 
     quiet = frozenset(init.machine.weights).difference(*(paths for _, paths in moving))
     if "update" in done:
         slots(init.machine, moving)
-    if any(fed.name == "key" for fed in step.inputs):
-        init.machine.give_key()
 
     predicting, evaluating = builder.prediction(), builder.evaluation()
+    step = with_key(step, (evaluating.tape.graph(), predicting.tape.graph()))
+    if any(fed.name == "key" for fed in step.inputs):
+        init.machine.give_key()
     graphs = {
         "init": init.tape.graph(),
         "train": step,

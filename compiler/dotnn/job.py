@@ -25,6 +25,7 @@ from dotnn.read import read_file
 from dotnn.read.stored import OnlyAProgram, read_json
 from dotnn.read.whole import whole_text
 from dotnn.spec import Spec, Train
+from dotnn.updates.turns import unmoved
 from dotnn.write import write_spec
 from dotnn_grammar.problems import ProblemError
 from dotnn_grammar.source import Source, Span
@@ -167,7 +168,9 @@ class Job:
     def notes(self) -> tuple[str, ...]:
         """What the author should know though nothing is wrong."""
         shadowed = self.builder(no_fit).library.shadowed()
-        return tuple(f"note: `{name}` is your own here, and not {whose}" for name, whose in shadowed)
+        own = (f"note: `{name}` is your own here, and not {whose}" for name, whose in shadowed)
+        still = (f"note: no step updates `{name}`: it stays as it begins" for name in unmoved(self.spec, self.train))
+        return (*own, *still)
 
 
 @dataclass(frozen=True)

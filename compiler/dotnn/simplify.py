@@ -87,6 +87,8 @@ class View:
         found = rule(self, inputs, attributes) if rule else None
         if found is None and op in BROADCASTING:
             found = self._unexpanded(op, inputs)
+        if found is None and op in BROADCASTING:
+            found = self._slim(op, inputs)
         return self.tape.add(op, *inputs, **attributes) if found is None else found
 
     def of(self, value: Value, op: str) -> Node | None:
@@ -116,6 +118,20 @@ class View:
             if broadcast(*(v.dims for v in others), narrow[i].dims) != dims:
                 narrow[i] = value
         return self.apply(op, narrow, {}) if narrow != inputs else None
+
+    def _slim(self, op: str, inputs: list[Value]) -> Value | None:
+        """Dims of 1 in front of what another input stretches are left out: so one thing has one form."""
+        slim = list(inputs)
+        for i, value in enumerate(inputs):
+            node, dims = self.of(value, "reshape"), value.dims
+            while len(dims) > 1 and dims[0] == 1:
+                dims = dims[1:]
+            others = [v for j, v in enumerate(inputs) if j != i]
+            if node and dims != value.dims and max((v.type.rank for v in others), default=0) >= value.type.rank:
+                slim[i] = self.apply("reshape", [self.input(node)], {"dims": dims})
+        if slim == inputs or broadcast(*(v.dims for v in slim)) != broadcast(*(v.dims for v in inputs)):
+            return None
+        return self.apply(op, slim, {})
 
     def _before_expand(self, value: Value) -> Value:
         node = self.of(value, "expand")
@@ -346,11 +362,35 @@ def _sum(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -
         return None  # the sum of nothing is 0, whatever s may be
     if scaled := _scaled(view, inputs[0]):
         return view.apply("mul", [view.apply("sum", [scaled[0]], attributes), scaled[1]], {})
+    outside = _outside(view, inputs[0], attributes)
+    if outside is not None:
+        return outside
     placed = view.of(inputs[0], "place")
     if not placed or attributes["axes"] != (inputs[0].type.rank - 1,):
         return None
     x = view.input(placed)
     return view.apply("reshape", [x], {"dims": (*x.dims, 1)}) if attributes["keep"] else x
+
+
+def _outside(view: View, x: Value, attributes: Mapping[str, Attribute]) -> Value | None:
+    """What is the same for all that is added up leaves the sum: a sign, a factor for each channel."""
+    minus, product = view.of(x, "neg"), view.of(x, "mul")
+    if minus and x.dtype in FLOATS:
+        return view.apply("neg", [view.apply("sum", [view.input(minus)], attributes)], {})
+    axes, keep = attributes["axes"], attributes["keep"]
+    assert isinstance(axes, tuple)
+    if product is None or x.dtype not in FLOATS:
+        return None
+    a, b = view.input(product, 0), view.input(product, 1)
+    for whole, s in ((a, b), (b, a)):
+        dims = (*(1,) * (x.type.rank - s.type.rank), *s.dims)
+        if whole.dims == x.dims and s.dims != x.dims and all(dims[int(axis)] == 1 for axis in axes):
+            left = tuple(d for i, d in enumerate(dims) if keep or i not in axes)
+            factor = view.apply("reshape", [s], {"dims": left}) if left != s.dims else s
+            summed = view.apply("sum", [whole], {"axes": axes, "keep": False})
+            kept = tuple(1 if i in axes else d for i, d in enumerate(whole.dims))
+            return view.apply("mul", [view.apply("reshape", [summed], {"dims": kept}) if keep else summed, factor], {})
+    return None
 
 
 def _place(view: View, inputs: list[Value], attributes: Mapping[str, Attribute]) -> Value | None:

@@ -163,7 +163,9 @@ class Scan(Part):
     body: tuple[Statement, ...]
 
 
-Statement = Annotated[Assign | Weight | State | Repeat | If | When | Scan | Require | Return, Field(discriminator="kind")]
+Statement = Annotated[
+    Assign | Weight | State | Repeat | If | When | Scan | Require | Return, Field(discriminator="kind")
+]
 
 
 # ---- declarations

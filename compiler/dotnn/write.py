@@ -307,11 +307,6 @@ def _when(part: spec.Metric) -> str:
     return on if part.every is None else f"{on} every {write_expression(part.every)} epochs"
 
 
-def _when(part: spec.Metric) -> str:
-    on = "" if part.on is None else f" on {part.on}"
-    return on + ("" if part.every is None else f" every {_write(part.every, POSTFIX)} epochs")
-
-
 def write_objective(part: spec.Objective | spec.Metric) -> str:
     """`loss`, `error` or a metric as text: what the manifest says."""
     return _objective(part) if isinstance(part, spec.Objective) else write_expression(part.value) + _weights(part)

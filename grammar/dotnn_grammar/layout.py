@@ -14,7 +14,7 @@ from typing import Literal
 from lark import Token
 
 from dotnn_grammar.limits import limits
-from dotnn_grammar.problems import Problem, ProblemError
+from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Span
 
 Context = Literal["file", "data", "train", "step", "body"]
@@ -72,19 +72,6 @@ CONTINUES = (
 
 CLOSES = {"(": ")", "[": "]", "{": "}"}
 
-LATER = {
-}
-"""What the language has but this version has not: what it is called, and what to do instead."""
-
-
-class NotYet(Problem):
-    code = "G020"
-    title = "{what}: not in this version"
-    label = "the language has this word, dotnn does not do it yet"
-    help = "{instead}"
-    what: str
-    instead: str
-
 
 class TooDeep(Problem):
     code = "G031"
@@ -126,8 +113,6 @@ class Layout:
         """The statement under way, as it was given to the parser."""
         self.ended: list[Token] = []
         """The statement before that, or the part of it before a `{`."""
-        self.problems: list[Problem] = []
-        """What this version has not, left out of the tokens."""
         self._deepest = limits().depth
         self._lines = _lines(tokens, file)
         self._ahead: deque[Token] = deque()
@@ -153,8 +138,6 @@ class Layout:
                     self.ended, self.statement = self.statement, []
                 continue
             token = self._retype(token)
-            if self._is_later(token):
-                continue
             if held is not None and last is not None and last.type != "LBRACE" and token.type != "RBRACE":
                 self._after_newline = token
                 yield held
@@ -213,12 +196,18 @@ class Layout:
             return token.update(type="_" + token.upper())
         if last.type == "SETTING" and last in KINDS and context == "data":
             return token.update(type="WORD")
-        if self.statement[0].type == "SETTING" and self.statement[0] in KINDS and context == "data" and last in COUNTING:
+        if (
+            self.statement[0].type == "SETTING"
+            and self.statement[0] in KINDS
+            and context == "data"
+            and last in COUNTING
+        ):
             return token
         in_setting = self.statement[0].type == "SETTING" and context != "body"
         if in_setting and last.type in ("SETTING", "WORD", "COMMA") and self._followed_by(LITERALS):
             # `loss each where kept`, `batch few until epoch 3 then many`: here the first word is a value.
-            is_value = (last.type == "SETTING" and last in VALUED) or self._peek() in MID_WORDS
+            is_value = last.type == "SETTING" and last in VALUED
+            is_value = is_value or (self._peek() in MID_WORDS and self.statement[0] != "every")
             # `until epoch n where kept`
             is_value = is_value or (last.type == "WORD" and self.statement[-2].type == "_UNTIL")
             # `where kept weighted by much`
@@ -271,33 +260,6 @@ class Layout:
             self._closer = token
             if token.type == "RBRACE":
                 self.contexts.pop()
-
-    # ---- what this version has not
-
-    def _is_later(self, token: Token) -> bool:
-        """Notes a word of later versions and leaves its statement out, so that the rest of the file is still read."""
-        first = not self.statement
-        word = str(token)
-        known = (
-            (token.type in ("_CLAIM", "_DATA", "SETTING") and first)
-        )
-        if not known or word not in LATER:
-            return False
-        what, instead = LATER[word]
-        self.problems.append(NotYet(span=span_of(token, self.file), what=what, instead=instead))
-        if not first:
-            raise ProblemError(self.problems)
-        self._skip()
-        return True
-
-    def _skip(self) -> None:
-        """Passes over the rest of the statement, its block included."""
-        depth = 0
-        while (ahead := self._peek()) is not None:
-            if depth == 0 and ahead.type in ("_NL", "RBRACE"):
-                return
-            depth += {"LBRACE": 1, "RBRACE": -1}.get(ahead.type, 0)
-            self._next()
 
 
 def _lines(tokens: Iterator[Token], file: str) -> Iterator[Token]:

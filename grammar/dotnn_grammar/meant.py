@@ -69,7 +69,7 @@ LOOKALIKES = {
 
 FOREIGN = {
     "import": 'definitions of another file are brought in with `use "blocks.nn"`',
-    "from": 'definitions of another file are brought in with `use attend from "blocks.nn"`',
+    "from": 'definitions of another file are brought in with `use gate from "blocks.nn"`',
     "def": "a function starts with `function`, or with `layer` when it has weights",
     "class": "a part with weights starts with `layer`, the whole that is trained with `net`",
     "const": "a number with a name is a `param`: `param width = 64`",

@@ -61,7 +61,7 @@ def grammar() -> Lark:
 def parse(source: Source) -> Tree[Token]:
     """The tree of a file; its rules are those of nn.lark, and every rule that holds a token knows its place.
 
-    Raises ProblemError: what cannot be read, or is not in this version, with its place.
+    Raises ProblemError: what cannot be read, with its place.
     """
     check_text(source)
     # Lark's interactive parser has no types of its own.
@@ -76,12 +76,10 @@ def parse(source: Source) -> Tree[Token]:
         tree: Tree[Token] = parser.feed_eof(token)
     except UnexpectedCharacters as stray:
         problem = explain_character(source, stray.line, stray.column)
-        raise ProblemError([*layout.problems, problem]) from None
+        raise ProblemError([problem]) from None
     except UnexpectedToken as stray:
         problem = explain_token(source, layout, stray.token, _expected(fed, stray.token))
-        raise ProblemError([*layout.problems, problem]) from None
-    if layout.problems:
-        raise ProblemError(layout.problems)
+        raise ProblemError([problem]) from None
     check_depth(source, tree)
     return tree
 

@@ -106,4 +106,4 @@ def test_a_table_that_is_a_row_of_numbers(folder, nn):
     (folder / "sky.png").write_bytes(saved(Image.new("RGB", (3, 4))))
     code, _, err = nn("predict", "run", "sky.png")
     assert (code, "D079" in err) == (1, True)
-    assert "D077" in nn("predict", "run", "pionts.csv")[2]
+    assert "D011" in nn("predict", "run", "pionts.csv")[2]

@@ -375,4 +375,11 @@ def test_our_own_pass_the_battery(name, argument, files):
 def test_every_source_of_ours_is_tried_here():
     from dotnn.entries import BUILT_IN
 
-    assert {entry.name for entry in BUILT_IN if entry.kind == "source"} <= {"table", "idx", "npz", "text"}
+    assert {entry.name for entry in BUILT_IN if entry.kind == "source"} <= {
+        "table",
+        "idx",
+        "npz",
+        "text",
+        "mail",
+        "images",
+    }

@@ -368,7 +368,7 @@ def test_what_is_fitted_on_generated_rows_is_fitted_on_those_that_train(tmp_path
     (tmp_path / "s.nn").write_text(text, encoding="utf-8")
     made = compile_file(tmp_path / "s.nn")
     assert "noise" in {raw.name for raw in made.program.inputs}
-    arrays = [n.attributes["values"] for n in made.program.graphs["predict"].nodes if n.op == "array"]
+    arrays = [np.asarray(n.attributes["values"]) for n in made.program.graphs["predict"].nodes if n.op == "array"]
     noise = made.dataset.splits["train"].arrays["noise"].astype(np.float64)
     assert np.allclose(arrays[0], noise.mean(0), rtol=1e-6)
     assert np.allclose(arrays[1], noise.std(0), rtol=1e-6)

@@ -208,6 +208,7 @@ def test_a_text_that_is_too_short(book, refused):
     [
         ("D063", "characters", "characters(length = 3)"),
         ("D063", "characters", "words(size = 3)"),
+        ("B001", "token  = characters", "token  = character"),
         ("B193", "token  = characters", "token  = column text"),
         ("B192", "next   = token shifted by 1", "other = words\n  next = token shifted by 1\n  sum = other + token"),
         ("B002", "window context", 'window "a"'),

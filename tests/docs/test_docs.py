@@ -24,9 +24,10 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pytest
-from tests.sets import NAMES, NOT_COPIED, make_photos, make_sets
+from tests.sets import NOT_COPIED, make_photos, make_sets
 
 from dotnn.compiler import check_file
+from dotnn.fetch.known import NAMES
 from dotnn_grammar.problems import ProblemError
 
 ROOT = Path(__file__).parents[2]

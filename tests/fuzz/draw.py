@@ -6,7 +6,7 @@ lists of an optimizer); what is drawn here is what a reader can give, and so mus
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import strategies as st
 
@@ -23,8 +23,6 @@ POOL = (
     "step", "every", "rate", "window", "augment", "e1", "x_1", "shifted", "weighted", "generate",
 )  # fmt: skip
 """Words of the language among them, which mean nothing here."""
-
-LATER = {"shifted", "claim"}
 
 names = st.sampled_from([word for word in POOL if word not in RESERVED])
 plain = st.sampled_from(["a", "b", "x", "y", "n", "label", "T", "_", "e1", "x_1"])
@@ -237,6 +235,7 @@ def blocks(draw: st.DrawFn) -> spec.Data:
         columns=draw(distinct(made, 1)),
         split=draw(split),
         windows=windows,
+        augments=draw(several(part(spec.Column, name=plain, value=small), 0, 2)),
         seed=draw(st.integers(0, 2**63 - 1)),
         doc=draw(docs),
     )
@@ -291,6 +290,21 @@ def turns(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def claims(draw: st.DrawFn) -> spec.Claim:
+    ways: list[tuple[Literal["<", "<=", ">", ">="], ...]] = [("<",), (">=",), ("<", "<="), (">", ">=")]
+    signs = draw(st.sampled_from(ways))
+    on = part(spec.ClaimedOn, names=several(names, 1, 2))
+    return spec.Claim(
+        span=HERE,
+        text=draw(texts.filter(str.strip)),
+        sides=draw(several(small, len(signs) + 1, len(signs) + 1)),
+        operators=signs,
+        on=draw(optional(on)),
+        doc=draw(docs),
+    )
+
+
+@st.composite
 def trains(draw: st.DrawFn) -> spec.Train:
     unclaused = small.filter(lambda e: not isinstance(e, spec.Chain))
     until = draw(st.sampled_from(["epochs", "steps"]))
@@ -324,6 +338,7 @@ def trains(draw: st.DrawFn) -> spec.Train:
         precision=draw(st.sampled_from([None, "f32", "bf16", "f16"])),
         averages=draw(several(part(spec.Average, factor=unclaused, pattern=optional(pattern)), 0, 2)),
         called=draw(optional(names)),
+        claims=draw(several(claims(), 0, 2)),
         doc=draw(docs),
     )
     return made.model_copy(update=draw(turns())) if draw(st.integers(0, 3)) == 0 else made

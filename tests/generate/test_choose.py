@@ -14,9 +14,9 @@ NEVER = (1, 10)
 def draw(backend="onnx", rows=6000, scores=SCORES, first=0, **settings):
     feeds = {"scores": np.tile(scores, (rows, 1)), "seed": np.array(settings.pop("seed", 3))}
     feeds["draw"] = first + np.arange(rows, dtype=np.int64)
-    usual = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, **settings}
+    usual = {"temperature": 1.0, "top_n": 0, "top_p": 1.0, **settings}
     feeds |= {name: np.array(usual[name], np.float32) for name in ("temperature", "top_p")}
-    feeds["top_k"] = np.array(usual["top_k"], np.int64)
+    feeds["top_n"] = np.array(usual["top_n"], np.int64)
     return started(choose(COUNT, NEVER), backend, float64=False).run(feeds)
 
 
@@ -43,8 +43,8 @@ def test_at_temperature_0_the_likeliest():
 
 
 def test_the_first_few():
-    assert set(draw(top_k=3)["chosen"].tolist()) == {0, 4, 9}
-    assert set(draw(top_k=1)["chosen"].tolist()) == {0}
+    assert set(draw(top_n=3)["chosen"].tolist()) == {0, 4, 9}
+    assert set(draw(top_n=1)["chosen"].tolist()) == {0}
 
 
 def test_those_that_reach_a_share_together():

@@ -113,7 +113,7 @@ def test_a_run_keeps_what_any_runtime_needs(pairs):
     window[0, 0] = plan.begins
     feeds = {"from": sentence, "to": window, "position": np.array(0)}
     settings = {"seed": np.array(0), "temperature": np.array(0, np.float32)}
-    settings |= {"top_k": np.array(0), "top_p": np.array(1, np.float32)}
+    settings |= {"top_n": np.array(0), "top_p": np.array(1, np.float32)}
     words, session = [], start
     for place in range(plan.length):
         names = [output.name for output in session.get_outputs()]

@@ -40,19 +40,14 @@ def test_it_is_that_of_torch(steps: Make) -> None:
 
     run = steps(ONE)
 
-    class Weights(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.all = torch.nn.ParameterList([torch.from_numpy(run.state[name].copy()) for name in WEIGHTS])
-
-    model = Weights()
+    model = torch.nn.ParameterList([torch.from_numpy(run.state[name].copy()) for name in WEIGHTS])
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9))
     for number in range(6):
         run.step(number % 4)
-        for weight, name in zip(model.all, WEIGHTS, strict=True):
+        for weight, name in zip(model, WEIGHTS, strict=True):
             weight.data.copy_(torch.from_numpy(run.state[name]))
         averaged.update_parameters(model)
-        for mean, name in zip(averaged.module.all, WEIGHTS, strict=True):
+        for mean, name in zip(averaged.module, WEIGHTS, strict=True):
             assert np.allclose(run.state[f"{name}:average"], mean.detach().numpy(), rtol=1e-12)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dotnn.plugins import Options, backend
 from dotnn.read import read_text
 from dotnn.write import write_spec
 from dotnn_grammar.problems import ProblemError
@@ -397,3 +398,49 @@ def test_its_figures_are_those_of_each_step(
     code, out, _ = nn("check", "s.nn", "--gradients")
     assert code == 0
     assert "by second.loss" in out
+
+
+def test_a_net_that_no_step_updates_is_named(nn: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "s.nn"
+    path.write_text(TWO.replace("step second updates B {", "step second updates A {"), encoding="utf-8")
+    code, out, err = nn("check", path)
+    assert code == 0
+    assert "note: no step updates `B`: it stays as it begins" in out + err
+    path.write_text(TWO, encoding="utf-8")
+    code, out, err = nn("check", path)
+    assert "note" not in out + err
+
+
+def test_an_answer_that_is_drawn_is_asked_about_nothing(
+    nn: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("s.nn").write_text(TWO.replace("  error", "  answer B(normal[4, 3])\n  error"), encoding="utf-8")
+    code, _, err = nn("train", "s.nn", "--out", "run")
+    assert (code, "nn predict run\n" in err) == (0, True)
+    told = [nn("predict", "run", *more) for more in ((), (), ("--seed", 5))]
+    assert [code for code, _, _ in told] == [0, 0, 0]
+    assert told[0][1] == told[1][1] != told[2][1]
+    assert len(told[0][1].splitlines()) == 4
+    code, _, err = nn("predict", "run", "x.csv")
+    assert (code, "leave x.csv away" in " ".join(err.split())) == (2, True)
+
+
+def test_without_an_answer_the_nets_that_read_columns_are_asked(steps: Make) -> None:
+    run = steps(TWO)
+    assert run.program.outputs == ("a", "c")
+    assert [output.name for output in run.program.graphs["predict"].outputs] == ["a", "c"]
+
+
+@pytest.mark.parametrize("line", ["", "average 0.9"])
+def test_a_pytorch_file_is_refused_in_words(compiled: Make, tmp_path: Path, line: str) -> None:
+    text = (
+        TWO
+        if not line
+        else TWO.partition("train on d")[0]
+        + (f"train A on d {{\n  loss (a - y)^2\n  optimizer sgd()\n  batch 8\n  epochs 1\n  {line}\n}}\n")
+    )
+    made = compiled(text)
+    with pytest.raises(ProblemError) as caught:
+        backend("torch").write(made.program, made.source, tmp_path, Options())
+    assert [problem.code for problem in caught.value.problems] == ["Q010"]

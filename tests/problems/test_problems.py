@@ -84,7 +84,23 @@ def test_every_problem_of_meaning_has_a_pair() -> None:
     from dotnn.measures import watchable
     from dotnn.updates import patterns
 
-    rooms = (windows, lengths, build, columns, draws, compiler, generate, lineage, overrides, patterns, plan, problems, update, watchable, weigh)
+    rooms = (
+        windows,
+        lengths,
+        build,
+        columns,
+        draws,
+        compiler,
+        generate,
+        lineage,
+        overrides,
+        patterns,
+        plan,
+        problems,
+        update,
+        watchable,
+        weigh,
+    )
     codes = {
         made.code
         for room in rooms

@@ -201,3 +201,25 @@ def test_the_text_for_pytorch_learns_the_same(path: Path, nn, tmp_path: Path, mo
     ours = [line.split() for line in said.splitlines() if line.strip().startswith("2 ")]
     theirs = [line.split() for line in told.splitlines() if line.strip().startswith("2 ")]
     assert float(theirs[0][1]) == pytest.approx(float(ours[0][1]), rel=2e-3), (told, said)
+
+
+def test_what_goes_wrong_in_a_step_is_named_by_its_line(path: Path, nn, tmp_path: Path) -> None:
+    text = SPEC[: SPEC.index("\nnet ")] + WRONG + SPEC[SPEC.index("\ntrain ") :]
+    spec = path.parent / "wrong.nn"
+    spec.write_text(text, encoding="utf-8")
+    code, _, said = nn("train", spec, "--out", tmp_path / "run")
+    line = next(n for n, line in enumerate(text.splitlines(), 1) if "exp(" in line)
+    assert code == 4
+    assert f"wrong.nn:{line}" in said
+    assert "`exp` of Net.h was the first" in said
+
+
+WRONG = """
+net Net(x: [b, t, n]) -> guess: [b] {
+  weight w: [3] ~ ones
+  scan over t with h = ones[b, 3] {
+    h = exp(5 * h + w * x)
+  }
+  guess = mean(last(h, over = t), over = n)
+}
+"""

@@ -23,31 +23,21 @@ Arrays = Mapping[str, np.ndarray[Any, Any]]
 Drop = Callable[[torch.Tensor], torch.Tensor]
 
 
-class Linear(torch.nn.Module):
-    """`dense` with our names: y = x @ W + b."""
-
-    def __init__(self, state: Arrays, path: str) -> None:
-        super().__init__()
-        self.W = torch.nn.Parameter(torch.tensor(state[f"{path}.W"]))
-        self.b = torch.nn.Parameter(torch.tensor(state[f"{path}.b"]))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x @ self.W + self.b
-
-
-class Net(torch.nn.Module):
+class Net:
     """Layers one after the other, `between` each two of them, with some numbers dropped where it says so."""
 
     def __init__(self, state: Arrays, paths: list[str], between: Drop) -> None:
-        super().__init__()
-        self.layers = torch.nn.ModuleList(Linear(state, path) for path in paths)
+        names = [f"{path}.{name}" for path in paths for name in ("W", "b")]
+        self.weights = torch.nn.ParameterList([torch.tensor(state[name]) for name in names])
         self.between = between
 
-    def forward(self, x: torch.Tensor, drop: Drop = lambda x: x) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, drop: Drop = lambda x: x, weights: Any = None) -> torch.Tensor:
+        """y = x @ W + b for each layer, by its own weights or by others."""
         x = x.reshape(len(x), -1)
-        for number, layer in enumerate(self.layers):
-            x = layer(x)
-            if number < len(self.layers) - 1:
+        given = list(self.weights if weights is None else weights)
+        for number in range(0, len(given), 2):
+            x = x @ given[number] + given[number + 1]
+            if number < len(given) - 2:
                 x = drop(self.between(x))
         return x
 
@@ -70,7 +60,7 @@ class Quarrel:
         self.nets = nets(state)
         rates = {"critic": (5e-4, 0.5), "forger": (5e-4, 0.5), "reader": (1e-3, 0.9)}
         self.optimizers = {
-            name: torch.optim.Adam(self.nets[name].parameters(), lr=rate, betas=(b1, 0.999))
+            name: torch.optim.Adam(self.nets[name].weights.parameters(), lr=rate, betas=(b1, 0.999))
             for name, (rate, b1) in rates.items()
         }
 
@@ -149,15 +139,16 @@ def by_themselves(seed: int, epochs: int = 200, batch: int = 32) -> dict[str, fl
     image, label = (torch.tensor(parts["train"][name]) for name in ("image", "label"))
     image = image.float().reshape(len(image), 64) / 8 - 1
     quarrel = Quarrel(_first(seed))
-    averaged = AveragedModel(quarrel.nets["forger"], multi_avg_fn=get_ema_multi_avg_fn(0.999))
+    averaged = AveragedModel(quarrel.nets["forger"].weights, multi_avg_fn=get_ema_multi_avg_fn(0.999))
     drop = torch.nn.Dropout(0.3)
     for _ in range(epochs):
         for places in torch.randperm(len(image)).split(batch):
             noise = torch.randn(len(places), 16)
             quarrel.step(image[places], label[places], noise, dict.fromkeys(("real", "forged", "forger"), drop))
-            averaged.update_parameters(quarrel.nets["forger"])
+            averaged.update_parameters(quarrel.nets["forger"].weights)
     with torch.no_grad():
-        forged = torch.tanh(averaged(torch.randn(len(parts["test"]["label"]), 16)))
+        noise = torch.randn(len(parts["test"]["label"]), 16)
+        forged = torch.tanh(quarrel.nets["forger"](noise, weights=averaged.module))
     return scored(forged, quarrel.nets["reader"])
 
 
@@ -169,7 +160,7 @@ def _first(seed: int) -> Arrays:
         "Reader.logits.dense": (64, 64), "Reader.logits.dense[1]": (64, 10),
     }  # fmt: skip
     chance = np.random.default_rng(seed)
-    made = {}
+    made: dict[str, np.ndarray[Any, Any]] = {}
     for path, (n, m) in sizes.items():
         most = np.sqrt(6 / (n + m))
         made |= {f"{path}.W": chance.uniform(-most, most, (n, m)).astype(np.float32)}

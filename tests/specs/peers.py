@@ -232,7 +232,33 @@ def postcode() -> str:
     return f"{wrong.any(1).double().mean():.1%} of codes wrong, {wrong.double().mean():.1%} of digits"
 
 
+def airline() -> str:
+    told = []
+    for block, kind in (("Long", nn.LSTM), ("Gated", nn.GRU)):
+        parts = rows("airline", block)
+        net = nn.ModuleDict({"reads": kind(1, 16, batch_first=True), "says": nn.Linear(16, 1)})
+        for name, weight in net.named_parameters():
+            start = nn.init.orthogonal_ if "weight_hh" in name else nn.init.xavier_uniform_
+            nn.init.zeros_(weight) if "bias" in name else start(weight)
+
+        def guess(part: dict[str, torch.Tensor], p: torch.Tensor | slice, net: nn.ModuleDict = net) -> torch.Tensor:
+            people, before = part["month"][p], part["month.passengers"][p]
+            read = net["reads"]((10 * (people.log() - before.log()) - 1)[..., None])[0][:, -1]
+            made: torch.Tensor = people[:, 0] * torch.exp(0.1 + 0.1 * net["says"](read)[:, 0])
+            return made
+
+        def loss(p: torch.Tensor, part: dict[str, torch.Tensor] = parts["train"]) -> torch.Tensor:
+            return ((10 * guess(part, p).log() - 10 * part["coming"][p, 0].log()) ** 2).mean()
+
+        fit(net, loss, len(parts["train"]["coming"]), 32, 100, 1e-2)
+        with torch.no_grad():
+            off = (guess(parts["test"], slice(None)) / parts["test"]["coming"][:, 0] - 1).abs().mean()
+        told.append(f"{block} off by {off:.1%}")
+    return ", ".join(told)
+
+
 PEERS: dict[str, Callable[[], str]] = {
+    "airline": airline,
     "digits": digits,
     "arm": arm,
     "depth": depth,

@@ -38,7 +38,7 @@ def test_its_first_steps_are_those_of_pytorch(block: str, layer: str, kind: str)
             weight.copy_(torch.tensor(np.asarray(state[path]).T))
         for bias in biases:
             bias.zero_()
-    held = [weight for weight in (*names.values(), net.bias_ih_l0)]
+    held = [*names.values(), net.bias_ih_l0]
     held += [net.bias_hh_l0] if kind == "GRU" else []
     rows = compiled.dataset.splits["train"].arrays
     for step in range(5):

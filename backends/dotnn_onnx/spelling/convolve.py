@@ -55,7 +55,7 @@ def convolve_back(w: Writer, node: Node) -> None:
     have, shape = (w.view.types[name] for name in node.inputs)
     moves, whole = Moves.of(node, places(shape)), places(node.type)
     if node.type.dtype == "f64":
-        _back_by_columns(w, node, g, have, kernel, shape, moves)
+        _back_by_columns(w, node)
         return
     if blocked.suits(w, have, shape, groups_of(node)) and blocked.turned_back(w, g, kernel, shape, moves, node.name):
         return
@@ -208,8 +208,11 @@ def _by_columns(w: Writer, x: str, have: Type, kernel: str, shape: Type, moves: 
     return w.emit("MatMul", rows, seen)
 
 
-def _back_by_columns(w: Writer, node: Node, g: str, have: Type, kernel: str, shape: Type, moves: Moves) -> None:
+def _back_by_columns(w: Writer, node: Node) -> None:
     """The transpose: a convolution of the result, zeros between its places, with the kernel turned around."""
+    g, kernel = inputs(w, node)
+    have, shape = (w.view.types[name] for name in node.inputs)
+    moves = Moves.of(node, places(shape))
     groups, whole = groups_of(node), places(node.type)
     outputs, inner = cast("Each", shape.dims[:2])
     wide, type = dilated(w, g, have, moves.stride)

@@ -1,5 +1,7 @@
-"""Pooling. MaxPool is asked for the places of its greatest only where nothing is quicker: on a processor that costs
-fifteen times as much as the pool itself."""
+"""Pooling, without asking MaxPool where the greatest of its windows stand wherever another way is found.
+
+On a processor that costs fifteen times as much as the pool itself.
+"""
 
 from __future__ import annotations
 
@@ -131,7 +133,7 @@ def window_take(w: Writer, node: Node) -> None:
     (u, even), (x, _) = evened(w, u, moves, 0, have, pool=True), evened(w, x, moves, -math.inf, have, pool=True)
     where = _pooled(w, x, node.inputs[1], even)[1]
     flat = w.numbers([-1])
-    taken = w.emit("GatherElements", w.emit("Reshape", u, flat), w.emit("Reshape", where, flat), axis=0)
+    taken = w.emit("Gather", w.emit("Reshape", u, flat), w.emit("Reshape", where, flat), axis=0)
     w.reshape(taken, (), node.type.dims, to=node.name)
 
 

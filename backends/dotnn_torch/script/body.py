@@ -14,7 +14,7 @@ from dotnn_torch.script import equations, text
 from dotnn_torch.script.forms import FORMS
 from dotnn_torch.script.text import Code, call, infix
 from dotnn_torch.script.windows import helpers_in
-from dotnn_torch.script.words import Argument, UnspokenError, axes_text, pair, signed, speak
+from dotnn_torch.script.words import Argument, UnspokenError, axes_text, counted, pair, signed, speak
 
 if TYPE_CHECKING:
     from dotnn_torch.script.book import Book
@@ -126,6 +126,8 @@ class Writer:
             return found
         if self.scope == USER and word in self.book.trace.program.params:
             return Code(self.book.param(word))
+        if self.scope == USER and word in self.book.trace.builder.block.constants:
+            return Code(str(self.book.trace.builder.block.constants[word]))
         if word == "pi":
             return Code("math.pi")
         known = self.known(part)
@@ -154,7 +156,7 @@ class Writer:
     # ---- arithmetic
 
     def write_binary(self, part: spec.Binary) -> Code:
-        sign, a, b = part.operator, _counted(self.argument(part.left)), _counted(self.argument(part.right))
+        sign, a, b = part.operator, counted(self.argument(part.left)), counted(self.argument(part.right))
         if self.coordinates is not None:
             a, b = equations.meeting(self, part, a, b)
         if a.number and b.number:
@@ -384,9 +386,6 @@ class Writer:
             return Argument(Code(""), self.values(part))
         texts: list[str] = []
         for i, item in enumerate(part.items):
-            if isinstance(item.value, spec.Rest):
-                texts.append(self.rest(item.value))
-                continue
             if not isinstance(item.value, spec.Name) or self.book.trace.values(item.value):
                 texts.append(self.code(item.value).text)
                 continue
@@ -493,13 +492,6 @@ class Writer:
         return Code(f"lambda shape, at: {call(made.name, 'shape', *at, *words).text}", text.EXPRESSION)
 
 
-def _counted(given: Argument) -> Argument:
-    """A list of numbers that is counted with."""
-    if not given.values or not any(isinstance(v, Shape) for v in given.values):
-        return given
-    return Argument(call("torch.tensor", given.code.text, "device=DEVICE"), given.values)
-
-
 _RULES: dict[str, Callable[[Writer, Any], Code]] = {
     "name": lambda w, p: w.write_name(p),
     "number": lambda w, p: w.write_number(p),
@@ -510,6 +502,7 @@ _RULES: dict[str, Callable[[Writer, Any], Code]] = {
     "choose": lambda w, p: w.write_choose(p),
     "list": lambda w, p: w.write_list(p),
     "several": lambda w, p: Code(text.several([w.code(item).text for item in p.items])),
+    "rest": lambda w, p: Code(w.rest(p)),
     "index": lambda w, p: w.write_index(p),
     "member": lambda w, p: w.write_member(p),
     "chain": lambda w, p: w.write_chain(p),

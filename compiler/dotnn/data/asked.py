@@ -14,9 +14,9 @@ from dotnn.data.columns import NumberReader, by_name
 from dotnn.data.files import FileRows, whole
 from dotnn.data.given import read_rows, read_values
 from dotnn.data.given_windows import reads_text, text_of, text_window
+from dotnn.data.idx import starts_as_idx
 from dotnn.data.mail import MOST as MAIL
 from dotnn.data.mail import columns_of
-from dotnn.data.idx import starts_as_idx
 from dotnn.data.paths import ARROWS, TEXTS, TableFile, show
 from dotnn.data.pictures import ENDS, PIXELS, read_picture
 from dotnn.data.pictures import MOST as PICTURE
@@ -144,7 +144,7 @@ def _within(path: Path) -> Iterator[Path]:
             raise NothingInside(file=show(str(path), 200)).error()
         yield from found
         return
-    if not path.exists():
+    if not path.exists() and not path.name.lower().endswith(TABLES):
         names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
         near = nearest(path.name, names)
         advice = f"did you mean `{path.parent / near[0]}`?" if near else "a path starts from where you are"

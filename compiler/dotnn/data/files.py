@@ -134,7 +134,10 @@ class FilesTable:
 
     def _contents(self, file: TableFile) -> tuple[Mapping[str, Any], bytes]:
         """The columns of one file and the hash of its bytes; remembered as long as there is room."""
-        facts = file.path.stat()
+        try:
+            facts = file.path.stat()
+        except OSError as wrong:
+            raise CannotRead(span=file.span, file=file.shown, reason=reason_of(wrong)).error() from None
         key = (self.kind, self.marked, str(file.path.absolute()), facts.st_mtime_ns, facts.st_size, facts.st_ino)
         kept = _kept.get(key)
         if kept is None:
@@ -163,8 +166,11 @@ def whole(file: TableFile, kind: str, most: int) -> bytes:
                 raise FileTooLarge(span=file.span, file=file.shown, size=size, kind=kind, most=most).error()
             return raw.read(most)
         except OSError as wrong:
-            reason = (wrong.strerror or "the system gives no reason").lower()
-            raise CannotRead(span=file.span, file=file.shown, reason=reason).error() from None
+            raise CannotRead(span=file.span, file=file.shown, reason=reason_of(wrong)).error() from None
+
+
+def reason_of(wrong: OSError) -> str:
+    return (wrong.strerror or "the system gives no reason").lower()
 
 
 class _Kept:

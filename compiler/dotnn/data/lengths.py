@@ -1,9 +1,9 @@
 """Texts of unequal length: rows of like length make a batch, and each batch is as long as its rows.
 
 A text is filled up to the next of few sizes (8, 12, 16, 24, 32, 48, …; the longest text of training is the last),
-whatever else is in its batch: what the net makes of a row never depends on the rows beside it. In an epoch the rows come
-in the order that order.onnx gives. Each is laid with those of its sizes; when there are as many as a batch holds, they are the
-next batch. What is left at the end makes short batches, the shortest texts first.
+whatever else is in its batch: what the net makes of a row never depends on the rows beside it. In an epoch the rows
+come in the order that order.onnx gives. Each is laid with those of its sizes; when there are as many as a batch holds,
+they are the next batch. What is left at the end makes short batches, the shortest texts first.
 """
 
 from __future__ import annotations

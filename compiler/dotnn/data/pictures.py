@@ -1,7 +1,8 @@
 """Folders of pictures as rows: `source images "photos/*/*.png" size [64, 64]`. Each file is one picture.
 
 Columns: `pixels` (red, green and blue, or grey, each 0 to 255, as `[c, h, w]`), `folder`, `file`. A picture is turned
-as its camera says, its first frame is taken, what can be seen through is laid on white, and it is stretched to the size.
+as its camera says, its first frame is taken, what can be seen through is laid on white, and all of it is stretched to
+the size.
 Pillow (extra `pictures`) reads PNG, JPEG, GIF, BMP, WebP, TIFF and PPM.
 """
 

@@ -47,7 +47,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Passage:
-    """Steps that follow each other, from ``start`` to before ``stop``; what may be looked back to begins at ``root``."""
+    """Steps that follow each other, from ``start`` to before ``stop``; they may look back as far as ``root``."""
 
     start: int
     stop: int

@@ -23,7 +23,7 @@ from dotnn.data.load import Dataset, EmptyPart, Rows, _check_split, _refuse_one_
 from dotnn.data.skipped import Skipped
 from dotnn.data.source import Supply
 from dotnn.data.split import apportion, exact_shares
-from dotnn.data.steps import Cut, Steps, Passage, view
+from dotnn.data.steps import Cut, Passage, Steps, view
 from dotnn.data.tokens import encoder
 from dotnn.program import RawColumn, Tokens
 from dotnn_grammar.problems import Problem

@@ -6,7 +6,7 @@ there, which is known once the texts are.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from dotnn.elaborate.evaluate import notice
 from dotnn.elaborate.frame import Frame
@@ -52,4 +52,4 @@ def _column(tensor: Tensor) -> Value | None:
         if node.op not in MOVING:
             return None
         value = tape.values[node.inputs[0]]
-    return cast("Value", value)
+    return value

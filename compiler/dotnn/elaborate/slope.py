@@ -1,6 +1,6 @@
 """`grad(E, x)`: how the number E would change with each number of x, as an expression like any other.
 
-    x = between(image, fake)
+    x = 0.5 * image + 0.5 * fake
     slope = grad(sum(Critic(x)), x)     [b, 64]: for each row that of its own score: rows do not know of each other
 
 The gradient is written on the same tape in the same operations, so that a loss may hold it and be differentiated again.

@@ -142,8 +142,7 @@ _SWAHILI = Known(
             ),
             make=pairs.swahili_of_django,
             brings="1,745 pairs of sentences",
-            changes="gaps of forms are filled with numbers and with words of the catalogue; markup and long sentences are "
-            "left out",
+            changes="gaps of forms are filled with numbers and words of the catalogue; markup, long sentences left out",
             checksum="76229fadd7a77c14bbd83bd5f5534a8de67483bb89bba1e359db0a421f0506ab",
             files=1,
         ),

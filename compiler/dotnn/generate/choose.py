@@ -1,13 +1,13 @@
 """Choose: the graph that draws a token from its scores, so that a text can be written anew by its seed.
 
     share = softmax(scores / temperature), from the highest to the lowest
-    kept:   the first `top_k` of them (0: all), and of these the first that reach `top_p` together
+    kept:   the first `top_n` of them (0: all), and of these the first that reach `top_p` together
     chosen: where a random number, times what the kept have together, falls among them
 
 With temperature 0 it is the highest score. The random number of a row is that of (seed, draw) and of nothing else:
 `draw` counts texts and places.
 
-Source: Fan, Lewis and Dauphin 2018, "Hierarchical neural story generation", arXiv:1805.04833 (`top_k`); Holtzman et al.
+Source: Fan, Lewis and Dauphin 2018, "Hierarchical neural story generation", arXiv:1805.04833 (`top_n`); Holtzman et al.
 2020, "The curious case of neural text degeneration", arXiv:1904.09751 (`top_p`).
 """
 
@@ -20,7 +20,7 @@ from dotnn.inputs.columns import BATCH
 from dotnn.tape import Tape, Value
 
 SCORES, SEED, DRAW = "scores", "seed", "draw"
-TEMPERATURE, TOP_K, TOP_P = "temperature", "top_k", "top_p"
+TEMPERATURE, TOP_N, TOP_P = "temperature", "top_n", "top_p"
 CHOSEN, SHARE = "chosen", "share"
 NEVER = -1e30
 
@@ -29,7 +29,7 @@ TEXTS = 2**20
 
 
 def choose(count: int, never: Sequence[int] = ()) -> Graph:
-    """Inputs ``scores`` f32[b, count], ``seed`` i64[], ``draw`` i64[b], ``temperature`` f32[], ``top_k`` i64[],
+    """Inputs ``scores`` f32[b, count], ``seed`` i64[], ``draw`` i64[b], ``temperature`` f32[], ``top_n`` i64[],
     ``top_p`` f32[]; outputs ``chosen`` i64[b] and ``share`` f32[b], what the net gives to it at temperature 1.
 
     never: tokens that are not drawn.
@@ -39,7 +39,7 @@ def choose(count: int, never: Sequence[int] = ()) -> Graph:
     seed = tape.input(SEED, Type(dtype="i64"), "seed")
     draw = tape.input(DRAW, Type(dtype="i64", dims=(BATCH,)), "seed")
     temperature = tape.input(TEMPERATURE, Type(dtype="f32"), "data")
-    top_k = tape.input(TOP_K, Type(dtype="i64"), "data")
+    top_n = tape.input(TOP_N, Type(dtype="i64"), "data")
     top_p = tape.input(TOP_P, Type(dtype="f32"), "data")
     scores = hidden(scores, never)
     order = tape.add("argsort", scores, axis=1, size=count, falling=True)
@@ -50,7 +50,7 @@ def choose(count: int, never: Sequence[int] = ()) -> Graph:
     shares = tape.add("softmax", (falling - highest) / heat)
     upto = tape.add("cumulate", shares, axis=1, back=False)
     rank = tape.add("iota", dim=count)
-    limit = tape.add("select", tape.add("gt", top_k, tape.literal(0, "i64")), top_k, tape.literal(count, "i64"))
+    limit = tape.add("select", tape.add("gt", top_n, tape.literal(0, "i64")), top_n, tape.literal(count, "i64"))
     few = tape.add("lt", rank, limit)
     enough = tape.add("or", tape.add("lt", upto - shares, top_p), tape.add("eq", rank, tape.literal(0, "i64")))
     kept = tape.add("and", few, enough).cast("f32")

@@ -1,8 +1,9 @@
 """Metrics that are measured by themselves: on texts that the net writes, or now and then on one part of the data.
 
-    metric bleu = bleu(generate(Translate, from, beam = 4), to)  on val every 2 epochs
+    metric near = `bleu(generate(Translate, from, beam = 4), to)`  on val every 2 epochs
 
-    metric.bleu    `written.0` i64[b, t], the columns and weights that it reads -> a batch's totals, as eval gives them
+    metric.near    `written.near.0` i64[b, t], the columns and weights that it reads
+        -> a batch's totals, as eval gives them
 
 What `generate` gives is an input of that graph: the host lets the net write (``search.py``) and feeds it.
 """

@@ -11,7 +11,9 @@ here counts as looking at everything: that is always safe.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,24 +25,59 @@ from dotnn.operation import lookup
 from dotnn.ops import elementwise
 
 
+@dataclass(frozen=True)
+class Told:
+    """What is left of the reach of a value when it is not needed any more."""
+
+    axis: Axis | None
+    """That along which each place looks at no token after it."""
+    ahead: bool
+    """Some place of it looks at tokens after its own, by whichever axis places are counted."""
+    mixed: bool
+    """And its places are not those of two texts that meet, as who looks and who is looked at."""
+
+
+def told(graph: Graph, column: str, raised: Mapping[str, Axis] = {}) -> dict[str, Told]:
+    """As ``reaches``, each value in a few words: a window of thousands of places has millions of pairs of them."""
+    length = _length(graph, column)
+    return {name: _in_words(seen, length) for name, seen in _values(graph, column, raised)}
+
+
 def reaches(graph: Graph, column: str, raised: Mapping[str, Axis] = {}) -> dict[str, Seen]:
     """The reach of every value; ``column`` is the input with the tokens, i64[b, t].
 
     raised: values of which each place along the axis counts as made of the token at that place.
     """
-    types = graph.types()
-    found: dict[str, Seen] = {}
-    length = types[column].dims[1]
+    return dict(_values(graph, column, raised))
+
+
+def _in_words(seen: Seen, length: int) -> Told:
+    ahead = looks_ahead(seen, length)
+    return Told(causal_axis(seen, length), ahead, ahead and isinstance(seen, Reach) and len(seen.axes) < 2)
+
+
+def _length(graph: Graph, column: str) -> int:
+    length = graph.types()[column].dims[1]
     assert isinstance(length, int)
-    for fed in graph.inputs:
-        found[fed.name] = nothing()
+    return length
+
+
+def _values(graph: Graph, column: str, raised: Mapping[str, Axis]) -> Iterator[tuple[str, Seen]]:
+    """Each value with its reach, which is forgotten here after its last use."""
+    types, length = graph.types(), _length(graph, column)
+    uses = Counter(name for node in graph.nodes for name in node.inputs)
+    found: dict[str, Seen] = {fed.name: nothing() for fed in graph.inputs}
     places = np.arange(length, dtype=np.int32)
     found[column] = Reach((Axis(1, length),), places, np.full(length, UNKNOWN))
+    yield from list(found.items())
     for node in graph.nodes:
-        inputs = [found[name] for name in node.inputs]
-        made = _followed(node, inputs, [types[name] for name in node.inputs], length)
+        made = _followed(node, [found[name] for name in node.inputs], [types[name] for name in node.inputs], length)
         found[node.name] = _raised(made, raised[node.name], places) if node.name in raised else made
-    return found
+        yield node.name, found[node.name]
+        for name in (*node.inputs, node.name):
+            uses[name] -= name != node.name
+            if uses[name] <= 0:
+                found.pop(name, None)
 
 
 def causal_axis(seen: Seen, length: int) -> Axis | None:

@@ -14,7 +14,7 @@ from dotnn.graph import Dim, Node, Type
 
 Array = np.ndarray[Any, Any]
 
-LARGEST = 2**24
+LARGEST = 2**26
 """Numbers that one value may have here."""
 HIDDEN = -1e4
 """What is lowered to this before a softmax has a share of 0: e^-10000 is 0 in every precision."""

@@ -2,8 +2,8 @@
 
 The tokens i64[b, t] have an axis of places. Backwards from the answer at the place that was written last, each
 operation says what it needs of its inputs: the same place only, or all of them. What is needed at one place is
-computed for that place. What is needed at all of them (the keys and values of an attention) is kept: a tensor with t
-places, into which the new one is written. So every step does the same work, however long the text is by now.
+computed for that place. What is needed at all of them (keys and values that every place looks at) is kept: a tensor
+with t places, into which the new one is written. So every step does the same work, however long the text is by now.
 
     start: tokens i64[b, t], position i64[], the other inputs, weights
         -> the answer at `position`, `cache.N.next`, `read.N`
@@ -24,8 +24,7 @@ from typing import Literal
 from dotnn.generate.axes import Axis, single
 from dotnn.generate.needs import Needs, needs_of
 from dotnn.generate.problems import LooksAhead
-from dotnn.generate.reach import causal_axis, looks_ahead, reaches
-from dotnn.generate.seen import Reach, Seen
+from dotnn.generate.reach import Told, told
 from dotnn.graph import Graph, Node, Type
 from dotnn.inputs.columns import BATCH
 from dotnn.ops.scan import together
@@ -78,50 +77,42 @@ def steps(graph: Graph, column: str, output: str) -> Steps:
     """
     length = graph.types()[column].dims[1]
     assert isinstance(length, int)
-    found = reaches(graph, column)
-    _refuse_ahead(graph, found, output, length)
-    axes = {name: axis for name, seen in found.items() if (axis := causal_axis(seen, length)) is not None}
+    found = told(graph, column)
+    _refuse_ahead(graph, found, output)
+    axes = {name: one.axis for name, one in found.items() if one.axis is not None}
     first = {name: axis == Axis(0, length) for name, axis in axes.items()}
     plan = _Plan(graph, column, output, axes, first)
-    if plan.kept and not _holds(graph, column, output, plan.kept, length):
+    if plan.kept and not _holds(graph, column, output, plan.kept):
         plan = _Plan(graph, column, output, {column: Axis(1, length)}, first)
     return Steps(simplify(plan.start()), simplify(plan.next()), length)
 
 
-def _holds(graph: Graph, column: str, output: str, kept: Mapping[str, Axis], length: int) -> bool:
+def _holds(graph: Graph, column: str, output: str, kept: Mapping[str, Axis]) -> bool:
     """Whether the answer is right though each kept place is not known before its own step."""
-    found = reaches(graph, column, kept)
-    return not looks_ahead(found[graph.output(output).value], length)
+    return not told(graph, column, kept)[graph.output(output).value].ahead
 
 
-def _refuse_ahead(graph: Graph, found: Mapping[str, Seen], output: str, length: int) -> None:
+def _refuse_ahead(graph: Graph, found: Mapping[str, Told], output: str) -> None:
     answer = graph.output(output).value
-    if not looks_ahead(found[answer], length):
+    if not found[answer].ahead:
         return
     behind = {answer}
     for node in reversed(graph.nodes):
         if node.name in behind:
             behind.update(node.inputs)
-    first = next(n for n in graph.nodes if n.name in behind and _mixes(found[n.name], length))
-    types, seen = graph.types(), found[answer]
-    assert isinstance(seen, Reach)
+    mixing = (n for n in graph.nodes if n.name in behind and found[n.name].mixed)
+    first = next(mixing, next(n for n in graph.nodes if n.name == answer))
+    types = graph.types()
     span = None
     if first.at is not None:
         span = Span(file=first.at.file, line=first.at.line, column=1, end_line=first.at.line, end_column=1)
-    if any(isinstance(found[name], Reach) and causal_axis(found[name], length) for name in first.inputs):
+    if any(found[name].axis is not None for name in first.inputs):
         what = "here a place reads all others, those after it too"
-        way = (
-            "hide what comes later: `later[i, j] = j > i  for i in 0..t, j in 0..t`, then `hide(score, where = later)`"
-        )
+        way = "`causal = yes`, where the layer has it; in your own hide what comes later: `later[i, j] = j > i`"
     else:
         what = f"what `{first.op}` makes of {types[first.inputs[0]]} cannot be followed place by place"
         way = "let each place read those before it alone, by operations that keep the places apart"
     raise LooksAhead(span=span, output=output, what=what, way=way).error()
-
-
-def _mixes(seen: Seen, length: int) -> bool:
-    """Whether the places of the text are mixed here without regard to their order."""
-    return isinstance(seen, Reach) and looks_ahead(seen, length) and len(seen.axes) < 2
 
 
 class _Plan:
@@ -258,7 +249,7 @@ class _Plan:
                 writer.whole[node.name] = tape.add(node.op, *inputs, **node.attributes)
         tape.output(self.output, writer.answer(), "output")
         for name, cache in self.caches.items():
-            tape.output(f"{cache}.next", writer.whole[name], "cache")
+            tape.output(f"{cache}.next", writer.begun(name, self.kept[name]), "cache")
         for name, read in self.reads.items():
             tape.output(read, writer.whole[name], "cache")
         for (key, number), carry in self.carries.items():
@@ -378,17 +369,24 @@ class _Writer:
         return found.reshape(single(dims, axis))
 
     def keep(self, name: str, demand: Demand) -> None:
-        """Writes the new place into what is kept: the others times 1, and this times 0 before it is added."""
+        """Writes the new place into what is kept, which is 0 there so far."""
         cache, row, axis = self.caches[name], self.places[name, demand], demand.axis
-        hit = self.tape.add("eq", self.tape.add("iota", dim=axis.size), self.position)
-        shape = tuple(axis.size if i == axis.dim else 1 for i in range(cache.type.rank))
-        hit = hit.reshape(shape)
+        hit = self._marked("eq", cache, axis)
         if cache.dtype == "bool":
-            kept = self.tape.add("and", cache, self.tape.add("not", hit))
-            self.whole[name] = self.tape.add("or", kept, self.tape.add("and", row, hit))
-            return
-        here, elsewhere = hit.cast(cache.dtype), self.tape.add("not", hit).cast(cache.dtype)
-        self.whole[name] = cache * elsewhere + row * here
+            self.whole[name] = self.tape.add("or", cache, self.tape.add("and", row, hit))
+        else:
+            self.whole[name] = cache + row * hit.cast(cache.dtype)
+
+    def begun(self, name: str, axis: Axis) -> Value:
+        """All places up to this one; the others are 0."""
+        value = self.whole[name]
+        written = self._marked("le", value, axis)
+        return self.tape.add("and", value, written) if value.dtype == "bool" else value * written.cast(value.dtype)
+
+    def _marked(self, op: str, value: Value, axis: Axis) -> Value:
+        """Where the number of a place along the axis compares so with this one."""
+        marks = self.tape.add(op, self.tape.add("iota", dim=axis.size), self.position)
+        return marks.reshape(tuple(axis.size if i == axis.dim else 1 for i in range(value.type.rank)))
 
 
 def carries(node: Node) -> int:

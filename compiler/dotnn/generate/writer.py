@@ -1,4 +1,4 @@
-"""The writer: a net's three graphs, run for one token after another, with what they keep in between."""
+"""The writer: a net's three graphs, run for one token after another, with what they keep from token to token."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Way:
-    """How a token is drawn: from the first ``top_k`` (0: from all), as many of them as reach ``top_p`` together.
+    """How a token is drawn: from the first ``top_n`` (0: from all), as many of them as reach ``top_p`` together.
     Temperature 0: always the likeliest."""
 
     temperature: float = 1.0
-    top_k: int = 0
+    top_n: int = 0
     top_p: float = 1.0
     seed: int = 0
 
@@ -90,7 +90,7 @@ class Writer:
                 choose.SEED: np.array(way.seed, np.int64),
                 choose.DRAW: np.asarray(draws, np.int64),
                 choose.TEMPERATURE: np.array(way.temperature, np.float32),
-                choose.TOP_K: np.array(way.top_k, np.int64),
+                choose.TOP_N: np.array(way.top_n, np.int64),
                 choose.TOP_P: np.array(way.top_p, np.float32),
             }
         )

@@ -1,6 +1,6 @@
 """`augment` lines: columns that are made anew each time training sees a row, and only then.
 
-    augment image = image -> mirror(over = w, chance = 50%) -> jitter(2)
+    `augment image = image -> mirror(over = w, chance = 50%) -> jitter(2)`
 
 In the train graph such a line is one more wording of its column: on its right the column's name is what it was before,
 and whatever else reads the column reads the new one. Every draw is made anew at each step, in the graph, from the

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from dotnn.data import (
     Bad,
@@ -30,9 +30,10 @@ from dotnn.elaborate.library import USER
 from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import Misfit, NotThatKind, NotYet, OutOfPlace, UsesItself
 from dotnn.elaborate.values import Native, Tensor, kind
-from dotnn.graph import Dim, Dtype, Graph, Type, multiply, names_in
+from dotnn.graph import Dtype, Graph, Type, multiply, names_in
 from dotnn.inputs import windows
 from dotnn.inputs.lineage import Lineage, lineage_of, wording_of
+from dotnn.inputs.mixing import mixes_rows
 from dotnn.inputs.pictures import sized
 from dotnn.operation import shape_text
 from dotnn.program import RawColumn, Setting, Tokens
@@ -41,7 +42,6 @@ from dotnn.read.draw import DRAW
 from dotnn.read.windows import RUNNING
 from dotnn.simplify import only
 from dotnn.spec import Call, Column, ColumnOf, Data, Name, Shifted, Spec, TypeText
-from dotnn.tape import Tape
 from dotnn.write import write_type
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Span
@@ -228,20 +228,6 @@ class Sight:
         return self.columns.at(name, self.number - 1) if name == self.name else self.columns[name]
 
 
-def _mixes_rows(tape: Tape, since: int) -> bool:
-    """Whether an operation from there on adds up, sorts or strings together rows: another batch, other numbers."""
-    for node in tape.nodes[since:]:
-        if node.op == "size" and BATCH in names_in(cast("Dim", node.attributes["dim"])):
-            return True
-        values = [tape.values[name] for name in node.inputs]
-        if not any(BATCH in names_in(dim) for value in values for dim in value.dims):
-            continue
-        lost = not any(BATCH in names_in(dim) for dim in node.type.dims)
-        if lost or (node.attributes.get("axis") == 0 and values[0].dims[:1] == (BATCH,)):
-            return True
-    return False
-
-
 class Columns:
     """The columns of a block as tensors of one graph, made when they are first asked for."""
 
@@ -339,7 +325,7 @@ class Columns:
         finally:
             self._raw = before
             self.making.pop()
-        if _mixes_rows(self.machine.tape, since):
+        if mixes_rows(self.machine.tape, since):
             why = "a column is made row by row, and this one looks at other rows too"
             way = "`standardise(x)` takes the mean and spread of all training rows; else compute it in the net"
             self.machine.fail(Misfit, column.value, USER, why=why, way=way)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dotnn.data import Dataset, Rows
+from dotnn.data.steps import Cut
 from dotnn.data.tokens import decoded
 from dotnn.elaborate.library import Library
 from dotnn.elaborate.machine import Machine
@@ -75,11 +76,15 @@ class Survey:
     """By part: rows of it that are also rows of the first part."""
     rows: tuple[Mapping[str, Any], ...] = field(default=())
     """The first few of the first part."""
+    windows: int = 0
+    """How many steps a row holds, where rows are windows of a text or a series."""
     augmented: bool = False
     """Whether these rows are as training meets them once, altered by the block's `augment` lines."""
 
 
-def survey(path: Path, name: str | None, settings: Mapping[str, str] = {}, few: int = 3, augmented: bool = False) -> Survey:
+def survey(
+    path: Path, name: str | None, settings: Mapping[str, str] = {}, few: int = 3, augmented: bool = False
+) -> Survey:
     """The data block of that name, or the first, with all its rows read. Raises ``ProblemError``.
 
     augmented: whether the rows that are shown are altered as for training.
@@ -116,10 +121,11 @@ def _surveyed(spec: Spec, block: DataBlock, params: Mapping[str, Any], few: int,
     dataset = block.load(raws, first.spans)
     columns = _columns(spec, block, params, fitted_on(dataset))
     made = {name: columns[name] for name in block.columns}
-    computed = {part: _computed(columns, made, rows) for part, rows in dataset.splits.items()}
+    few_of = {part: _apart(rows, block.cut) for part, rows in dataset.splits.items()}
+    computed = {part: _computed(columns, made, rows) for part, rows in few_of.items()}
     net = _read_by_a_net(spec, block.data) or set(made)
     compared = tuple(name for name in raws if name.split(".")[0] in net) or tuple(raws)
-    marks = {part: list(_marks(rows, compared)) for part, rows in dataset.splits.items()}
+    marks = {part: list(_marks(rows, compared)) for part, rows in few_of.items()}
     skipped = dataset.skipped
     shown = computed
     if augmented:
@@ -142,7 +148,14 @@ def _surveyed(spec: Spec, block: DataBlock, params: Mapping[str, Any], few: int,
         shared=_shared(marks),
         rows=tuple(_rows(raws, made, shown, dataset, few)),
         augmented=augmented,
+        windows=block.cut.size if block.cut is not None else 0,
     )
+
+
+def _apart(rows: Rows, cut: Cut | None) -> Rows:
+    """Of windows that overlap those that stand side by side: each step once is enough to look at."""
+    every = 1 if cut is None else max(cut.size // cut.by, 1)
+    return rows if every == 1 else Rows(-(-rows.count // every), {n: a[::every] for n, a in rows.arrays.items()})
 
 
 def _columns(spec: Spec, block: DataBlock, params: Mapping[str, Any], fit: Fit) -> Columns:
@@ -230,13 +243,13 @@ def _rows(
     few: int,
 ) -> Iterator[dict[str, Any]]:
     part = next(iter(dataset.splits))
-    for row in range(min(few, dataset.splits[part].count)):
+    for row in range(min(few, len(next(iter(computed[part].values()))))):
         yield {name: _value(raws.get(name), computed[part][name][row]) for name in made}
 
 
 def _value(raw: RawColumn | None, value: npt.NDArray[Any]) -> Any:
     if raw is not None and raw.tokens is not None and value.shape == raw.dims:
-        return decoded(raw.tokens, value.tolist())
+        return decoded(raw.tokens, value.tolist()).replace("\n", "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}")
     if raw is not None and raw.classes is not None and not value.shape:
         return raw.classes[int(value)]
     return value.tolist()

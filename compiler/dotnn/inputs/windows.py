@@ -28,7 +28,7 @@ from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.large import refuse_size
 from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Machine
-from dotnn.elaborate.problems import NotThatKind, OutOfPlace
+from dotnn.elaborate.problems import NotThatKind, OutOfPlace, UnknownName
 from dotnn.elaborate.values import Tensor, kind
 from dotnn.inputs.lineage import Lineage, names_in, wording_of
 from dotnn.program import RawColumn, Setting, Tokens
@@ -36,7 +36,7 @@ from dotnn.read.data import FORMS
 from dotnn.read.windows import RUNNING
 from dotnn.spec import Call, Column, ColumnOf, Expression, Name, Shifted, Spec, TypeText
 from dotnn.tape import Tape
-from dotnn_grammar.problems import Problem
+from dotnn_grammar.problems import Problem, perhaps
 from dotnn_grammar.source import Span
 
 if TYPE_CHECKING:
@@ -304,7 +304,14 @@ def running(columns: Columns, column: Column) -> Tensor | None:
     """`token = characters`: a text, cut into pieces; None where the line is something else. Raises ``ProblemError``."""
     value = column.value
     function = value.function if isinstance(value, Call) else value
-    if not isinstance(function, Name) or function.name in columns or function.name not in plugins.names("tokenizer"):
+    if not isinstance(function, Name) or function.name in columns:
+        return None
+    cutters, machine = plugins.names("tokenizer"), columns.machine
+    if function.name not in cutters:
+        known = function.name in machine.params or machine.library.find(function.name, USER) is not None
+        if not known and function.name not in columns.frame(column, 0).names:
+            near = perhaps(function.name, cutters, f"a text is cut by: {', '.join(cutters)}")
+            machine.fail(UnknownName, function, USER, name=function.name, near=near)
         return None
     form = TypeText(span=value.span, word=function.name, arguments=value.arguments if isinstance(value, Call) else ())
     return cut_text(columns, column, form)

@@ -146,7 +146,8 @@ class Paths:
         raw = self.phase.columns.raws.get(found.value.name)
         texts = {name: raw for name, raw in self.phase.columns.raws.items() if raw.tokens is not None}
         along = columns_along(found.value, texts)
-        return Asked(text, found.value, raw and raw.classes, along=along, spoken=found.value.name in texts)
+        classes = raw.classes if raw is not None else None
+        return Asked(text, found.value, classes, along=along, spoken=found.value.name in texts)
 
     def _found(self, text: str) -> Tensor:
         path = text.strip()

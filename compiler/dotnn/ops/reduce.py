@@ -48,7 +48,7 @@ def _real(x: Type, *, axes: tuple[int, ...], keep: bool) -> Type:
 def _variance(g: Value, y: Value, x: Value, *, axes: tuple[int, ...], keep: bool) -> Gradients:
     # The mean moves with x too, but of a sum of differences from it nothing is left.
     count = g.tape.size(multiply(x.dims[a] for a in axes), g.dtype)
-    return [spread(g, x, axes, keep) * (2 / count) * (x - x.mean(axes, keep=True))]
+    return [spread(g, x, axes, keep) * (2 / count) * (x - spread(x.mean(axes), x, axes, keep=False))]
 
 
 def _extreme(g: Value, y: Value, x: Value, *, axes: tuple[int, ...], keep: bool) -> Gradients:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dotnn import spec
 from dotnn.read.settings import Line, Settings, name_in
 
-FORM = "augment image = image -> mirror(over = w, chance = 50%)"
+FORM = "augment image = image + normal(0, 0.1)[8, 8]"
 
 
 def read_augment(block: Settings, line: Line) -> list[spec.Column]:

@@ -14,7 +14,6 @@ from dotnn.read.expressions import Branch, Leaf, UnevenAssignment, branch, kids,
 from dotnn.read.pictures import IMAGES, greyed, read_images
 from dotnn.read.settings import Clause, Line, MalformedSetting, Settings, name_in, suggest
 from dotnn.read.windows import read_horizon, read_window, window_problems
-from dotnn_grammar.layout import NotYet
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Source, Span
 
@@ -32,6 +31,15 @@ AS_TABLE = "write the rows as a table (CSV, TSV, JSON lines, Parquet, Arrow) and
 PARTS = ("train", "val", "test")
 MOST_FOLDS = 1000
 FORMS = ("int", "bool", "u8", "class")
+
+
+class NotYet(Problem):
+    code = "G020"
+    title = "{what}: not in this version"
+    label = "dotnn does not do this yet"
+    help = "{instead}"
+    what: str
+    instead: str
 
 
 class UnknownReader(Problem):
@@ -219,8 +227,15 @@ class DataBlock(Settings):
         self.problems.extend(refuse_twice([(c.name, c.span) for c in self.columns], "one data block"))
         if self.problems:
             return None
-        made = {"columns": tuple(self.columns), "augments": tuple(self.augments), "doc": doc}
-        return spec.Data(span=self.reader.span(tree), name=str(name), base=str(base), sources=(), **made)
+        return spec.Data(
+            span=self.reader.span(tree),
+            name=own,
+            base=other,
+            sources=(),
+            columns=tuple(self.columns),
+            augments=tuple(self.augments),
+            doc=doc,
+        )
 
     def _line(self, tree: Branch) -> None:
         if tree.data == "column":
@@ -304,7 +319,9 @@ class DataBlock(Settings):
             advice = f'write `source table "rows{NOT_WORDS[kind.word]}"`: the end of its name tells what a table is'
             raise UnknownReader(span=kind.span, word=kind.word, advice=advice).error()
         if kind.word not in readers:
-            raise UnknownReader(span=kind.span, word=kind.word, advice=suggest(kind.word, (*readers, GENERATE, DRAW))).error()
+            raise UnknownReader(
+                span=kind.span, word=kind.word, advice=suggest(kind.word, (*readers, GENERATE, DRAW))
+            ).error()
         if kind.word == IMAGES:
             return read_images(self, line, "test" if role == "test" else "source", kind)
         stray = [*extra, *(c for p in more for c in p.clauses)]

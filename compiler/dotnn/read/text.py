@@ -21,7 +21,7 @@ class NotFrom(Problem):
     code = "R016"
     title = "`{word}` cannot stand here"
     label = "expected `from`"
-    help = 'the form is: use attend, cross from "blocks.nn"'
+    help = 'the form is: use gate, blend from "blocks.nn"'
     word: str
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.bodies import written_out
 from dotnn.graph import Graph, Node, measure, names_in
 from dotnn.plugins import Arrays, Inspecting, Options, backend, backends
 from dotnn.tape import Tape, Value
@@ -21,6 +22,9 @@ from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.source import Span
 
 Array = np.ndarray[Any, Any]
+
+STEPS = 128
+"""Of a scan: up to so many are looked at one by one."""
 
 MOST = 2**24
 """Numbers in all values of one step: above, they are not all kept."""
@@ -94,6 +98,7 @@ def _said(loss: float) -> str:
 
 def blame(graph: Graph, feeds: Arrays, most: int = MOST) -> First | None:
     """The first operation whose result is not finite although what it was given is; None where none is found."""
+    graph = written_out(graph, STEPS)
     try:
         told = _all_told(graph, feeds) if _size(graph, feeds) <= most else _told_by_onnx(graph, feeds)
     except (ProblemError, MemoryError):

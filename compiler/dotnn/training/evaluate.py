@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from dotnn.data import Dataset, Rows, read_rows
 from dotnn.data.given_windows import reads_text, text_of, whole_text
 from dotnn.data.lengths import parts_of

@@ -6,9 +6,9 @@ them): it and the generator's key are the same for all turns of a batch, and so 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from dotnn.graph import Graph
+from dotnn.graph import Graph, Output
 from dotnn.tape import Tape, Value
 from dotnn.updates.gather import BATCHES
 from dotnn.updates.turns import STEP, Turn
@@ -66,3 +66,12 @@ def joined(made: Sequence[tuple[Turn, Graph]]) -> Graph:
             whole = tape.add("and", whole, one)
         tape.output("finite", whole, "finite")
     return tape.graph()
+
+
+def with_key(step: Graph, others: Iterable[Graph]) -> Graph:
+    """The train graph, which hands on the generator's key where another graph draws and it does not."""
+    keys = [fed for graph in others for fed in graph.inputs if fed.name == "key" and fed.role == "state"]
+    if not keys or any(fed.name == "key" for fed in step.inputs):
+        return step
+    handed = Output(name="key.next", value="key", role="state")
+    return step.model_copy(update={"inputs": (*step.inputs, keys[0]), "outputs": (*step.outputs, handed)})

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dotnn.spec import Assign, Decay, Expression, Freeze, Objective, Rate, Train, Updates
+from dotnn.inputs.lineage import names_in
+from dotnn.spec import Assign, Decay, Expression, Freeze, Objective, Rate, Spec, Train, Updates
 from dotnn.updates.patterns import fits, frozen, shown_some
 from dotnn_grammar.problems import Problem
 
@@ -88,6 +89,16 @@ def turns_of(train: Train) -> tuple[Turn, ...]:
         for line in train.every
         for step in (known[name.name] for name in line.steps)
     )
+
+
+def unmoved(spec: Spec, train: Train) -> list[str]:
+    """The nets that a block with steps calls, and none of its steps updates."""
+    nets = {d.name for d in spec.definitions if d.word == "net"}
+    called = [name for name in dict.fromkeys((train.name or "", *names_in(train))) if name in nets]
+    first = [line.pattern.partition(".")[0] for step in train.objectives for line in step.updates]
+    if not first or any(name not in nets for name in first):  # a pattern may leave the net's name out
+        return []
+    return [name for name in called if name not in first]
 
 
 def still(turn: Turn, paths: Iterable[str]) -> frozenset[str]:
