@@ -132,7 +132,14 @@ def bake_model(graph: Graph, state: Mapping[str, Array], target: str = "portable
     fed = [info for info in model.graph.input if info.name not in inside]
     del model.graph.input[:]
     model.graph.input.extend(fed)
-    read = {name for node in model.graph.node for name in node.input}
+    read = _read(model.graph)
     constants = {name: np.asarray(state[name]) for name in inside if name in read}
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
     return model
+
+
+def _read(graph: onnx.GraphProto) -> set[str]:
+    """The names that nodes read, in graphs inside too: what a Scan does in one step reads weights from outside."""
+    names = {name for node in graph.node for name in node.input}
+    inside = [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
+    return names.union(*map(_read, inside))

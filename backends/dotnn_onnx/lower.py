@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import onnx
-from dotnn.bodies import written_out
 from dotnn.graph import Graph
+from dotnn.scans.bodies import written_out
 from dotnn_onnx.fuse import spell
 from dotnn_onnx.recurrent import kernel
 from dotnn_onnx.tidy import drop_expands

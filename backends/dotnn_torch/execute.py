@@ -13,7 +13,7 @@ from dotnn.feeds import agree, require, sized, solve
 from dotnn.graph import Graph, Input, Node
 from dotnn.plugins import Arrays, Options, Session, lowering
 from dotnn_torch.problems import NoDevice, NoSpelling, NoTorch
-from dotnn_torch.steps import Runs
+from dotnn_torch.scan import Runs
 
 Tensor = Any
 SOURCES = ("literal", "array", "size", "iota", "scan")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dotnn.feeds import IndexOutside, NothingToChoose
-from dotnn_torch import windows
+from dotnn_torch import convolve
 
 Tensor = Any
 Formula = Callable[..., Any]
@@ -271,6 +271,6 @@ FORMULAS: dict[str, Formula] = {
     "derive_key": derive_key,
     "random": random,
     "shuffle": shuffle,
-    **windows.FORMULAS,
+    **convolve.FORMULAS,
 }
 """From tensors to a tensor. What is made out of nothing needs a device, and stands in ``execute.py``."""

@@ -20,9 +20,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 import onnx
-from dotnn.bodies import written_out
 from dotnn.graph import Graph, Input, Output, Type
 from dotnn.plugins import Arrays
+from dotnn.scans.bodies import written_out
 from dotnn_grammar.problems import Problem
 from dotnn_onnx.fuse import spell
 from dotnn_onnx.lower import written

@@ -21,8 +21,7 @@ from dotnn.elaborate.values import Known, Tensor, kind
 from dotnn.graph import Graph, Type
 from dotnn.inputs.augment import columns_of
 from dotnn.inputs.columns import BATCH, DataBlock, Fit
-from dotnn.inputs.draws import order_of, weights_of
-from dotnn.inputs.lineage import names_in
+from dotnn.inputs.sampling import order_of, weights_of
 from dotnn.inputs.weigh import BALANCED, balance
 from dotnn.measures.apart import is_apart
 from dotnn.measures.figures import measured, tensor_of
@@ -41,6 +40,7 @@ from dotnn.updates.average import chosen
 from dotnn.updates.gather import BATCHES, PLACES
 from dotnn.updates.patterns import held
 from dotnn.updates.turns import Turn, still, turns_of
+from dotnn.words import names_in
 from dotnn_grammar.problems import Note, Problem, perhaps
 
 TAKEN = ("loss", "error", "norm", "rate", "finite", "step", "key", "seed", "answer", "shares")

@@ -7,7 +7,6 @@ operation means stands beside its name in ``ops/``.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Literal, TypeAlias, Union
@@ -236,16 +235,6 @@ def show(value: Attribute) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(str(v) for v in value) + "]"
     return str(value)
-
-
-def pathname(text: str) -> str:
-    """``text`` as part of a name: only letters, digits and ``_ . : [ ]``."""
-    return re.sub(r"[^\w.:\[\]]+", "_", text)
-
-
-def parse_graph(text: str | bytes) -> Graph:
-    """A graph from its JSON (raises pydantic's ValidationError; callers turn it into a Problem)."""
-    return Graph.model_validate_json(text)
 
 
 def dump(model: BaseModel) -> str:

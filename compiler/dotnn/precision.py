@@ -7,9 +7,9 @@ gradient together.
 
 from __future__ import annotations
 
-from dotnn.bodies import over_bodies
 from dotnn.graph import Dtype, Graph
 from dotnn.operation import lookup
+from dotnn.scans.bodies import over_bodies
 from dotnn.tape import Tape, Value
 
 MOVES = ("transpose", "reshape", "expand")

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict
 from dotnn.graph import Dtype, Graph
 
 FORMAT = 1
-LANGUAGE = 1
 
 Pass = Literal["build", "differentiate", "precision", "update", "simplify"]
 PASSES: tuple[Pass, ...] = get_args(Pass)

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dotnn.bodies import over_bodies
 from dotnn.graph import FLOATS, Attribute, Graph, Node, Output, multiply
 from dotnn.operation import broadcast
+from dotnn.scans.bodies import over_bodies
 from dotnn.tape import Tape, Value
 
 BROADCASTING = frozenset((

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -205,3 +206,19 @@ def dotted(expression: Expression) -> str | None:
             before = dotted(inner)
             return None if before is None else f"{before}.{name}"
     return None
+
+
+def parts_in(part: Any) -> Iterator[Part]:
+    """A part (or a tuple of some) and all parts in it, in the order of their fields; nothing of what is no part."""
+    if isinstance(part, tuple):
+        for each in part:
+            yield from parts_in(each)
+    elif isinstance(part, Part):
+        yield part
+        for field in type(part).model_fields:
+            yield from parts_in(getattr(part, field))
+
+
+def names_in(part: Part) -> Iterator[str]:
+    """Every name that an expression of it mentions, as often as it does."""
+    return (each.name for each in parts_in(part) if isinstance(each, Name))

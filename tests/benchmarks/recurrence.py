@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-import dotnn.steps
+import dotnn.scans.steps
 from dotnn.compiler import compile_file
 from dotnn.plugins import Options, backend
 
@@ -51,7 +51,7 @@ train Net on rows {{
 
 def ours(folder: Path, layer: str, units: int, threads: int, unrolled: int) -> tuple[Step, dict[str, Any]]:
     (folder / "net.nn").write_text(SPEC.format(layer=layer, units=units), encoding="utf-8")
-    dotnn.steps.UNROLLED = unrolled
+    dotnn.scans.steps.UNROLLED = unrolled
     graphs, onnx, options = compile_file(folder / "net.nn").program.graphs, backend("onnx"), Options(threads=threads)
     state = dict(onnx.start(onnx.lower(graphs["init"], options), options).run({"seed": np.array(1)}))
     session = onnx.start(onnx.lower(graphs["train"], options), options).train(state)

@@ -127,7 +127,7 @@ def test_figures_are_those_of_whole_parts(tmp_path: Path) -> None:
 
 def test_the_size_of_a_batch_changes_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor who computes it: what a claim draws is drawn for each row by its number."""
-    noisy = "agree(score > 0, Tell(grain(x, 0.5)) > 0) > 10% on test"
+    noisy = "agree(score > 0, Tell(gaussian_noise(x, 0.5)) > 0) > 10% on test"
     compiled, outcome = trained(tmp_path, *CLAIMS, noisy)
     path = tmp_path / "tell.nn"
     found = verdicts(compiled, outcome, path)
@@ -141,8 +141,8 @@ def test_the_size_of_a_batch_changes_no_figure(tmp_path: Path, monkeypatch: pyte
 
 
 def test_what_one_claim_draws_no_other_changes(tmp_path: Path) -> None:
-    noisy = 'claim "noise": agree(score > 0, Tell(grain(x, 2)) > 0) > 10% on test\n'
-    other = 'claim "more noise": agree(score > 0, Tell(grain(x, 3)) > 0) > 10% on test\n'
+    noisy = 'claim "noise": agree(score > 0, Tell(gaussian_noise(x, 2)) > 0) > 10% on test\n'
+    other = 'claim "more noise": agree(score > 0, Tell(gaussian_noise(x, 3)) > 0) > 10% on test\n'
     figures = []
     for number, lines in enumerate((noisy, other + noisy)):
         path = tmp_path / f"{number}.nn"
@@ -320,3 +320,15 @@ def test_a_host_checks_them_with_onnxruntime_alone(nn: Nn, folder: Path) -> None
     claims = json.loads((folder / "runs/tell-001/result.json").read_text())["claims"]
     assert bool(holds) == claims[1]["holds"]
     assert float(found) == pytest.approx(claims[1]["figure"], abs=1e-12)
+
+
+def test_a_claim_may_be_about_a_metric_that_is_measured_now_and_then(tmp_path: Path) -> None:
+    path = tmp_path / "tell.nn"
+    line = "metric    late = auc(score, kind)  on test every 2 epochs\n  optimizer"
+    claims = 'claim "late": late > 0% on others\nclaim "at once": others.late - others.ranking <= 0\n'
+    path.write_text(DATA + BLOCK.replace("optimizer", line) + claims, encoding="utf-8")
+    compiled = compile_file(path)
+    outcome = train(compiled.program, compiled.dataset, backend("onnx"), Options(threads=1))
+    late, difference = verdicts(compiled, outcome, path)
+    assert 0 < late.figure < 1
+    assert difference.figure == 0

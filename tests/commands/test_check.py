@@ -172,3 +172,53 @@ def test_problems_as_json_github_and_sarif(folder, nn):
     assert '"uri": "my%20net.nn"' in out
     code, out, _ = nn("check", "points.nn", "--format", "sarif")
     assert (code, json.loads(out)["runs"][0]["results"]) == (0, [])
+
+
+READS = """
+data notes {
+  source table "notes.csv"
+  say  = column text as words
+  kind = column kind as class
+}
+net Reads(say: int[b, t] < vocab) -> scores: [b, 2] {
+  weight table: [vocab, 3] ~ normal(0, 0.5)
+  x = table[say]
+  scan over t cut 2 with h = zeros[b, 3] { h = tanh(x + (h -> dense(3) as again)) }
+  scores = last(h, over = t) -> dense(2)
+}
+train Reads on notes {
+  loss cross_entropy(scores, kind)
+  optimizer sgd(lr = 0.1)
+  batch 4
+  epochs 1
+}
+"""
+
+
+def reads(folder, *changes):
+    words = ["a b c d e f g", "b a", "c d e a b c", "d a f"]
+    rows = "".join(f"{words[n % 4]},{'xy'[n % 2]}\n" for n in range(12))
+    (folder / "notes.csv").write_text("text,kind\n" + rows)
+    text = READS
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "reads.nn"
+    path.write_text(text)
+    return path
+
+
+def test_what_a_scan_cuts_is_held_for_the_differences_too(tmp_path):
+    assert check_slopes(reads(tmp_path)).ok
+
+
+def test_a_cut_in_a_scan_of_open_length_cannot_be_checked_and_says_so(tmp_path):
+    path = reads(tmp_path, ("batch 4", "batch 4 by length"))
+    with pytest.raises(ProblemError) as raised:
+        check_slopes(path)
+    assert raised.value.problems[0].code == "K003"
+    assert check_slopes(reads(tmp_path, ("batch 4", "batch 4 by length"), ("cut 2 ", ""))).ok
+
+
+def test_gradients_are_checked_where_several_batches_make_an_update(tmp_path):
+    assert check_slopes(reads(tmp_path, ("batch 4", "batch 2\n  accumulate 3"))).ok

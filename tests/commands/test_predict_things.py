@@ -60,6 +60,8 @@ def test_arrays_of_pictures(photos, nn):
 
 def test_what_is_no_picture(photos, nn):
     (photos / "empty").mkdir()
+    (photos / "nested" / "red").mkdir(parents=True)
+    assert "holds no file, but folders: `red`" in nn("predict", "run", "nested")[2]
     for words, code in (
         (["new/rose.jpg"], "D077"),
         (["new/a rose.jpg", "gone.png"], "D077"),

@@ -96,7 +96,7 @@ def test_a_block_of_one_each_and_its_own_split() -> None:
 
 def test_a_net_learns_from_it_and_a_shift_of_it_is_measured(tmp_path: Path) -> None:
     text = (
-        BASE.replace("LINE", "augment x = x -> grain(0.1)")
+        BASE.replace("LINE", "augment x = x -> gaussian_noise(0.1)")
         + """
 data wide = several where { gap = 5 * gap }
 net N(x: [b, 3, 2]) -> score: [b, 3, 4] { score = x -> dense(8) -> relu -> dense(4) }

@@ -88,6 +88,15 @@ def test_the_column_can_be_named(nn, lines):
     assert out.startswith("aXYb")
 
 
+def test_a_recurrent_net_writes_with_its_weights_inside(nn, lines):
+    """The long loop over the beginning reads weights that stand outside of it."""
+    assert nn("train", "nets.nn:Turns", "--out", "turns")[0] == 0
+    words = ("turns", "--prompt", "abcabcabc", "--column", "token", "--length", 5, "--temperature", 0)
+    code, out, err = nn("generate", *words)
+    assert (code, out.startswith("abcabcabc"), len(out) > 9) == (0, True, True), err
+    assert nn("generate", *words, "--backend", "reference")[1] == out
+
+
 def test_a_net_that_looks_ahead_is_shown_its_line(nn, lines):
     assert nn("train", "nets.nn:Ahead", "--out", "ahead")[0] == 0
     code, _, err = nn("generate", "ahead", "--prompt", "abc", "--column", "token")

@@ -21,17 +21,17 @@ from dotnn_grammar.layout import DATA_WORDS, TRAIN_WORDS
 ROOT = Path(__file__).parents[2]
 
 ENGLISH = {
-    "agree", "chance", "constant", "cover", "he", "linear", "normal", "ones", "precision", "recall", "shift", "stretch",
-    "uniform", "zeros",
+    "agree", "chance", "constant", "cover", "he", "linear", "normal", "ones", "precision", "recall", "shift", "uniform",
+    "zeros",
 }  # fmt: skip
 """Names of std that Python code cannot do without (``np.zeros``, "normal" in a sentence): never a text of their own."""
 
 OF_ONNX = {
     ("backends/dotnn_training_info/optimizers.py", "nesterov"),
     ("backends/dotnn_onnx/device.py", "conv"),
-    ("backends/dotnn_torch/windows.py", "conv"),
-    ("backends/dotnn_torch/windows.py", "flatten"),
-    ("backends/dotnn_torch/script/windows.py", "conv"),
+    ("backends/dotnn_torch/convolve.py", "conv"),
+    ("backends/dotnn_torch/convolve.py", "flatten"),
+    ("backends/dotnn_torch/script/convolve.py", "conv"),
     ("grammar/dotnn_grammar/parse.py", "positions"),
 }
 """Words that others prescribe: modes and options of ONNX, onnxruntime and Lark, functions of PyTorch."""

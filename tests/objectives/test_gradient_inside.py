@@ -10,6 +10,7 @@ import pytest
 from tests.objectives.test_steps import DATA
 
 from dotnn.compiler import ir
+from dotnn.program import Program
 from dotnn.testing.numbers import exact
 from dotnn.testing.slopes import slopes_of
 from dotnn_grammar.problems import ProblemError
@@ -61,7 +62,8 @@ def test_it_is_differentiated_again(compiled: Make, tmp_path: Any, lines: tuple[
     compiled(spec(*lines))
     program = ir(tmp_path / "s.nn", "graph", "differentiate")
     rows = compiled(spec(*lines)).dataset.splits["train"].arrays
-    found = slopes_of(program, {name: array[:4] for name, array in rows.items()})  # type: ignore[arg-type]
+    assert isinstance(program, Program)
+    found = slopes_of(program, {name: array[:4] for name, array in rows.items()})
     found.require()
     assert found.weights
 

@@ -444,3 +444,44 @@ def test_a_pytorch_file_is_refused_in_words(compiled: Make, tmp_path: Path, line
     with pytest.raises(ProblemError) as caught:
         backend("torch").write(made.program, made.source, tmp_path, Options())
     assert [problem.code for problem in caught.value.problems] == ["Q010"]
+
+
+def test_nets_with_windows_and_scans_that_are_called_are_measured_row_by_row(compiled):
+    made = compiled("""
+data dots { source generate 24; x = normal(0, 1)[4, 6]; split train 50%, test 50% }
+net Rates(x: [b, c, t]) -> y: [b] {
+  seen = x -> conv(3) -> max_pool
+  y = concat(flatten(seen), last((x -> gru(3)), over = 1)) -> dense(1) -> squeeze
+}
+train on dots as rated {
+  step one updates Rates {
+    loss (Rates(x) - 1)^2
+    optimizer sgd(lr = 0.1)
+  }
+  every batch one
+  error Rates(0.5*x) > 0
+  metric middle = Rates(x)
+  batch 5
+  epochs 1
+}
+""")
+    assert not any(total.fold == "rows" for figure in made.program.figures for total in figure.totals)
+
+
+def test_a_net_that_looks_at_all_rows_and_scans_is_measured_in_the_steps_own_types(compiled):
+    made = compiled("""
+data dots { source generate 24; x = normal(0, 1)[6, 4]; split train 50%, test 50% }
+net Rates(x: [b, t, n]) -> y: [b] { y = last((x -> gru(3)), over = 1) -> dense(1) -> squeeze }
+train on dots as rated {
+  step one updates Rates {
+    loss Rates(x)^2
+    optimizer sgd(lr = 0.1)
+  }
+  every batch one
+  metric odd = abs(Rates(x - mean(x, over = b)))
+  batch 5
+  epochs 1
+}
+""")
+    formula = made.program.graphs["figures"]
+    assert any(node.op == "scan" for node in formula.nodes)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 import pytest
 
 import onnx
+from dotnn.compiler import compile_file
 from dotnn.plugins import Options
 from dotnn_grammar.problems import ProblemError
 from dotnn_onnx.bundle import bake, write
@@ -89,6 +91,23 @@ def test_a_net_with_its_weights_inside(nets, rows):
     want = nets.start(program.graphs["predict"]).run({"x": rows["x"], **{n: state[n] for n in ("W", "c", "V")}})
     np.testing.assert_allclose(logits, want["logits"], rtol=1e-6, atol=1e-6)
     assert bake(program, state) == model
+
+
+def test_weights_that_only_a_loop_reads_are_inside(tmp_path):
+    """No kernel knows this loop: `u` is read in the graph of one step, and nowhere else."""
+    graphs = Path(__file__).parents[1] / "graphs"
+    for name in ("scan.nn", "line.csv"):
+        (tmp_path / name).write_bytes((graphs / name).read_bytes())
+    program = compile_file(tmp_path / "scan.nn").program
+    states = [fed.name for fed in program.graphs["predict"].inputs if fed.role == "state"]
+    model = onnx.load_from_string(bake(program, {name: np.array(0.5, np.float32) for name in states}))
+    assert "Scan" in {node.op_type for node in model.graph.node}
+    assert {tensor.name for tensor in model.graph.initializer} >= set(states)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    h, want = 0.0, session.run(["guess"], {"x": np.array([0.3], np.float32)})[0]
+    for number in range(1, 6):
+        h = np.tanh(0.5 * 0.3 * number + 0.5 * h)
+    np.testing.assert_allclose(want, [h], rtol=1e-6)
 
 
 # ---- host

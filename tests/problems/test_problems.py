@@ -80,7 +80,7 @@ ROWS = {"B115"}
 def test_every_problem_of_meaning_has_a_pair() -> None:
     from dotnn import build, compiler, overrides, plan, update
     from dotnn.elaborate import problems
-    from dotnn.inputs import columns, draws, generate, lengths, lineage, weigh, windows
+    from dotnn.inputs import columns, generate, lengths, lineage, sampling, weigh, windows
     from dotnn.measures import watchable
     from dotnn.updates import patterns
 
@@ -89,7 +89,7 @@ def test_every_problem_of_meaning_has_a_pair() -> None:
         lengths,
         build,
         columns,
-        draws,
+        sampling,
         compiler,
         generate,
         lineage,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import dotnn.steps
+import dotnn.scans.steps
 from dotnn.differentiate import gradients
 from dotnn.elaborate.calls import run
 from dotnn.elaborate.frame import Frame
@@ -49,7 +49,7 @@ class Bench:
 
     def unrolled(self, most: int) -> None:
         """Loops of up to so many steps are written out from now on."""
-        self._patch.setattr(dotnn.steps, "UNROLLED", most)
+        self._patch.setattr(dotnn.scans.steps, "UNROLLED", most)
 
     def build(
         self, text: str, feeds: Mapping[str, Array], named: Mapping[str, Sequence[Dim]] = {}, phase: PhaseName = "train"

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dotnn.bodies import written_out
 from dotnn.build import Builder
 from dotnn.compiler import check_file, compile_file
 from dotnn.measures.rows import behind, depending, own_rows
 from dotnn.plugins import Options, backend
 from dotnn.program import Program
+from dotnn.scans.bodies import written_out
 
 SPEC = """
 data rows {

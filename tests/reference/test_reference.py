@@ -38,7 +38,9 @@ def code(graph, feeds):
 
 
 def test_every_operation_has_a_formula_and_every_formula_an_operation():
-    assert set(FORMULAS) == {o.name for o in operations()}
+    evaluated = {"scan"}  # by `evaluate` itself: its body is a graph
+    assert set(FORMULAS) | evaluated == {o.name for o in operations()}
+    assert evaluated.isdisjoint(FORMULAS)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from dotnn import plugins
 from dotnn.data import Dataset, Rows
-from dotnn.program import Figure, Patience, Plan, Watch
+from dotnn.program import Apart, Figure, Patience, Plan, Watch
 from dotnn.training import run
 from dotnn.training.baseline import baseline
 from dotnn.training.display import Lines, Screen, clock, is_share, shown, sparkline
@@ -275,3 +275,13 @@ def test_numbers_for_people(make_program):
     for text, share in texts.items():
         figures = (Figure(name="error", role="error", text=text),)
         assert is_share(make_program().model_copy(update={"figures": figures}), "error") is share
+
+
+def test_patience_does_not_count_epochs_at_whose_end_nothing_is_measured():
+    watch = Watch(split="val", figure="bleu", highest=True)
+    apart = Figure(name="bleu", role="metric", text="bleu", apart=Apart(graph="metric.bleu", every=3))
+    rules = Rules(Plan(batch=1, epochs=99, stop=(Patience(watch=watch, epochs=2),)), (apart,))
+    course = [math.nan, math.nan, 0.1, math.nan, math.nan, 0.2, math.nan, math.nan, 0.2]
+    assert [bool(rules.stop({"val": {"bleu": v}}, i)) for i, v in enumerate(course, 1)] == [False] * 8 + [True]
+    diverged = Rules(Plan(batch=1, epochs=99, stop=(Patience(watch=watch, epochs=2),)))
+    assert [bool(diverged.stop({"val": {"bleu": math.nan}}, i)) for i in (1, 2)] == [False, True]

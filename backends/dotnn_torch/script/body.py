@@ -11,9 +11,9 @@ from dotnn.elaborate.library import USER
 from dotnn.elaborate.values import Bound, Interval, Known, Native, Primitive, Shape
 from dotnn_torch.problems import NotInThisVersion
 from dotnn_torch.script import equations, text
+from dotnn_torch.script.convolve import helpers_in
 from dotnn_torch.script.forms import FORMS
 from dotnn_torch.script.text import Code, call, infix
-from dotnn_torch.script.windows import helpers_in
 from dotnn_torch.script.words import Argument, UnspokenError, axes_text, counted, pair, signed, speak
 
 if TYPE_CHECKING:

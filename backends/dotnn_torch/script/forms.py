@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dotnn_torch.script import windows
+from dotnn_torch.script import convolve
 from dotnn_torch.script.text import ATOM, Code, call
 from dotnn_torch.script.trace import is_tensor
 from dotnn_torch.script.words import Argument, Settings, UnspokenError, Word, axes_text, one
@@ -134,5 +134,5 @@ FORMS: dict[str, Word] = {
     "bool": _converted,
     "round": _each,
     "erf": _each,
-    **windows.FORMS,
+    **convolve.FORMS,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dotnn_torch.script import windows
+from dotnn_torch.script import convolve
 
 LOAD = '''\
 def load(split):
@@ -169,7 +169,7 @@ _TEXTS = {
     "load": LOAD,
     "fitted": FITTED,
     "fans": FANS,
-    **windows.HELPERS,
+    **convolve.HELPERS,
     "normalise": NORMALISE,
     "greater": GREATER,
     "smaller": SMALLER,

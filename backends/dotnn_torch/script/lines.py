@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from dotnn import spec
 from dotnn.elaborate.values import Bound, Known
-from dotnn.read.files import names_in
+from dotnn.words import names_in
 from dotnn_torch.script.body import FANS, Writer
 from dotnn_torch.script.equations import write_equation
-from dotnn_torch.script.recur import write_scan
+from dotnn_torch.script.scan import write_scan
 from dotnn_torch.script.text import Code, docstring, free, indent
 from dotnn_torch.script.words import Argument, UnspokenError
 

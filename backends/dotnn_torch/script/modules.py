@@ -10,7 +10,7 @@ from dotnn import spec
 from dotnn.elaborate.fans import is_window
 from dotnn.elaborate.library import USER
 from dotnn.elaborate.values import Bound, Known, Shape, Size
-from dotnn.read.files import names_in
+from dotnn.words import names_in
 from dotnn_torch.script import text
 from dotnn_torch.script.lines import Body, Class
 from dotnn_torch.script.text import Code, docstring, free, indent

@@ -29,13 +29,15 @@ from dotnn.elaborate.values import Tensor, kind, plain
 from dotnn.graph import Graph, Type, multiply
 from dotnn.inputs.columns import BATCH, DataBlock, Fit
 from dotnn.inputs.roles import labelled
+from dotnn.measures.apart import is_apart, writes
 from dotnn.measures.figures import measured
 from dotnn.phase import Measured, Phase
 from dotnn.program import Claim, ClaimRows, Figure, RawColumn, Total
 from dotnn.simplify import only, simplify
 from dotnn.spec import Claim as ClaimText
-from dotnn.spec import Expression, Name, Objective, Spec, Train
+from dotnn.spec import Expression, Name, Number, Objective, Spec, Train
 from dotnn.tape import Tape, Value
+from dotnn.words import names_in
 from dotnn.write import write_expression, write_sides
 from dotnn_grammar.problems import Problem, perhaps
 from dotnn_grammar.source import Span
@@ -82,6 +84,16 @@ class NeverAShare(Problem):
     meant: str
 
 
+class OfTexts(Problem):
+    code = "L009"
+    title = "`{name}` is measured on texts that the net writes, and a claim speaks of what it computes"
+    label = "calls `generate`"
+    help = (
+        "claim its error or loss, `error < 40% on test`; when training ends `{name}` itself is told for the test part"
+    )
+    name: str
+
+
 @dataclass
 class Claims:
     """What all claims of a block become."""
@@ -109,6 +121,11 @@ class Measuring(Builder):
         phase = self.start("eval")
         for name, figure in self._objectives(phase).items():
             phase.frame.names.setdefault(name, plain(_whole(figure)))
+        for metric in self.train.metrics:
+            if is_apart(metric) and not writes(metric):
+                objective = Objective(span=metric.span, value=metric.value, weights=metric.weights)
+                figure = measured(phase, objective, f"`{metric.name}`", "metric")
+                phase.frame.names.setdefault(metric.name, plain(_whole(figure)))
         self._agree(phase)
         return phase
 
@@ -221,6 +238,11 @@ class ClaimsBuilder:
 
     def _claim(self, name: str, claim: ClaimText, rows: Rows) -> Claim:
         paths = paths_in(claim, rows)
+        for metric in self.train.metrics:
+            if writes(metric) and any(metric.name in names_in(side) for side in claim.sides):
+                raise OfTexts(span=claim.sides[0].span, name=metric.name).error()
+            if writes(metric) and (at := [path for path in paths if path.names[-1] == metric.name]):
+                raise OfTexts(span=at[0].member.span, name=metric.name).error()
         if paths and claim.on:
             raise SaidTwice(span=paths[0].member.span, path=paths[0].text).error()
         if not paths and claim.on is None:
@@ -364,7 +386,8 @@ def _refuse_never(claim: ClaimText, values: list[Any], figure: int) -> None:
     for side, value in zip(claim.sides, values, strict=True):
         if not isinstance(value, float) or 0 <= value <= 1:
             continue
-        meant = f"{value:g}%" if 1 < value <= 100 else "0%" if value < 0 else "100%"
+        said = isinstance(side, Number) and side.percent  # 120% is meant as it stands
+        meant = f"{value:g}%" if 1 < value <= 100 and not said else "0%" if value < 0 else "100%"
         sign = claim.operators[0 if figure == 0 else figure - 1] if len(values) == 2 else "<"
         low = (value > 1) == (sign in ABOVE) if figure == 0 else (value > 1) != (sign in ABOVE)
         never = "this never holds" if low and len(values) == 2 else "this bound says nothing"

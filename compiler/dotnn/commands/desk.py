@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,9 +82,10 @@ class NoSuchExample(Problem):
 class SpecGone(Problem):
     code = "C020"
     title = "the spec of `{run}` is no longer at `{spec}`, and its tables are looked for beside it"
-    help = "say where it lies now: nn eval {run} --spec FILE"
+    help = "say where it lies now: nn {verb} {run} --spec FILE"
     run: str
     spec: str
+    verb: str
 
 
 def target(text: str) -> tuple[Path, str | None]:
@@ -108,6 +110,23 @@ def spec_file(path: Path) -> Path:
     if not os.access(path, os.R_OK):
         raise Unreadable(path=str(path), reason="it is closed to you").error()
     return path
+
+
+@contextmanager
+def beside_spec(verb: str, run: Path, spec: Path | None) -> Iterator[Path]:
+    """The folder where a run's tables are looked for: beside its spec, or beside where ``spec`` says that this is now.
+
+    Raises ``ProblemError``: what goes wrong within, and that the spec has gone in place of it, where that is why.
+    """
+    from dotnn.training.started import read_started
+
+    place = spec or Path(read_started(run).spec)
+    try:
+        yield place.parent
+    except ProblemError:
+        if spec is None and not place.exists():
+            raise SpecGone(run=str(run), spec=str(place), verb=verb).error() from None
+        raise
 
 
 def missing(path: Path) -> NoSuchFile:

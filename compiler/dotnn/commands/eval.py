@@ -47,7 +47,7 @@ def eval(
     from dotnn import plugins
     from dotnn.commands import desk
     from dotnn.training.elsewhere import block_in, elsewhere, spec_of
-    from dotnn.training.evaluate import chosen, dataset_of, labelled_rows, measure
+    from dotnn.training.evaluate import CHANGED, chosen, dataset_of, labelled_rows, measure
     from dotnn.training.run import plain, read_program, read_weights
     from dotnn.training.started import read_started
     from dotnn_grammar.problems import ProblemError
@@ -58,13 +58,8 @@ def eval(
         rows = {on: labelled_rows(Path(on), program)}
     else:
         began = read_started(run)
-        folder = (spec or Path(began.spec)).parent
-        try:
+        with desk.beside_spec("eval", run, spec) as folder:
             dataset, _ = dataset_of(run, program, folder)
-        except ProblemError:
-            if spec is None and not Path(began.spec).exists():
-                raise desk.SpecGone(run=str(run), spec=began.spec).error() from None
-            raise
         text, source = spec_of(run)
         if block_in(text, on) is not None and on is not None:
             try:
@@ -75,9 +70,7 @@ def eval(
         else:
             rows = chosen(dataset, on, [block.name for block in text.data])
         if dataset.fingerprint != began.facts.data:
-            notes.append(
-                "note: the tables have changed since this run learned from them; its parts may hold other rows"
-            )
+            notes.append(CHANGED)
     found = measure(program, state, rows, plugins.backend(backend), desk.options(device, threads))
     for note in notes:
         desk.say(note)

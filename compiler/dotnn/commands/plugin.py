@@ -10,8 +10,8 @@ from dotnn.entries import Command, hook
 API = 1
 
 VERBS = (
-    "check", "compile", "train", "resume", "eval", "claims", "predict", "generate", "probe", "data", "runs", "show", "ir",
-    "plugins",
+    "check", "compile", "train", "resume", "eval", "claims", "predict", "generate", "probe", "data", "runs", "show",
+    "ir", "plugins",
 )  # fmt: skip
 
 

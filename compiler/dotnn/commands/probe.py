@@ -54,18 +54,11 @@ def probe(
     from dotnn.insight.save import refuse_kind
     from dotnn.insight.save import save as write
     from dotnn.insight.trained import trained
-    from dotnn.training.started import read_started
-    from dotnn_grammar.problems import ProblemError
 
     if save is not None:
         refuse_kind(save)
-    place = spec or Path(read_started(run).spec)
-    try:
-        asked_of = trained(run, on, place.parent, desk.say)
-    except ProblemError:
-        if spec is None and not place.exists():
-            raise desk.SpecGone(run=str(run), spec=str(place)).error() from None
-        raise
+    with desk.beside_spec("probe", run, spec) as folder:
+        asked_of = trained(run, on, folder, desk.say)
     if not paths:
         for line in overview(asked_of.paths):
             print(line)

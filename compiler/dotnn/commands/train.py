@@ -350,13 +350,21 @@ def _tries(path: Path, folder: Path, values: dict[str, str], outcome: Outcome, p
         return [f"nn show {path}"]
     if outcome.ending == "interrupted":
         return [f"nn resume {folder}"]
-    tables = _tables(path)
+    tables = [] if _drawn(path, program.data) else _tables(path)
     tries = [f"nn predict {folder} {tables[0]}"] if tables else []
     if not any(fed.role in ("data", "label") for fed in program.graphs["predict"].inputs):
         tries = [f"nn predict {folder}"]  # what is drawn is asked about nothing
     params = [p for p in _params(path) if p[0] not in values]
     tries += [f"nn train {path} --set {name}={value}" for name, value in params[:1]]
     return [*tries, f"nn show {path}"]
+
+
+def _drawn(path: Path, data: str) -> bool:
+    """Whether the spec makes the rows of this block itself: no table holds what the net reads."""
+    import re
+
+    begins = rf"^data\s+{re.escape(data)}\s*\{{\s*(?:#.*\s+)*source\s+(?:draw|generate)\b"
+    return re.search(begins, path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 def _tables(path: Path) -> list[Path]:

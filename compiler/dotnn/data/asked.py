@@ -41,9 +41,10 @@ class NoFileThere(Problem):
 
 class NothingInside(Problem):
     code = "D078"
-    title = "the folder `{file}` holds no file"
+    title = "the folder `{file}` holds no file{but}"
     help = "name the files themselves, or the folder that they lie in"
     file: str
+    but: str = ""
 
 
 class NotForThisNet(Problem):
@@ -141,7 +142,9 @@ def _within(path: Path) -> Iterator[Path]:
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
         if not found:
-            raise NothingInside(file=show(str(path), 200)).error()
+            folders = sorted(show(inner.name, 40) for inner in path.iterdir() if inner.is_dir())[:3]
+            but = f", but folders: {', '.join(f'`{name}`' for name in folders)}" if folders else ""
+            raise NothingInside(file=show(str(path), 200), but=but).error()
         yield from found
         return
     if not path.exists() and not path.name.lower().endswith(TABLES):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel
 
 from dotnn import spec
 from dotnn.data.arrays import Form
@@ -25,6 +24,7 @@ from dotnn.data.steps import Steps
 from dotnn.data.tables import OtherHeader, compare_headers
 from dotnn.data.texts import TextReader
 from dotnn.program import RawColumn
+from dotnn.words import parts_in
 from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem, perhaps
 from dotnn_grammar.source import Span
@@ -371,7 +371,7 @@ def _grouping(
     column = next((c for c in data.columns if c.name == data.split.stratify), None)
     if column is None:
         raise _cannot(data.split, "no line of this data makes a column of that name").error()
-    named = next(_columns_in(column.value), None)
+    named = next((p for p in parts_in(column.value) if isinstance(p, spec.ColumnOf)), None)
     if isinstance(column.value, spec.Name) and column.value.name in table.arrays:
         named = spec.ColumnOf(span=column.span, first=column.value.name)
     word = column.type.word if column.type else None
@@ -386,17 +386,6 @@ def _grouping(
 
 def _cannot(split: spec.Split, why: str) -> Problem:
     return CannotStratify(span=split.span, name=split.stratify or "", why=why)
-
-
-def _columns_in(part: BaseModel) -> Iterator[spec.ColumnOf]:
-    if isinstance(part, spec.ColumnOf):
-        yield part
-        return
-    for name in type(part).model_fields:
-        value = getattr(part, name)
-        for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, BaseModel):
-                yield from _columns_in(inner)
 
 
 def _groups(

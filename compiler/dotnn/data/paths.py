@@ -70,7 +70,7 @@ class HardLink(Problem):
 class NotPlainFile(Problem):
     code = "D006"
     title = "`{file}` is a {kind}, not a file"
-    label = "a table is read from a plain file"
+    label = "rows are read from plain files"
     help = "{advice}"
     file: str
     kind: str
@@ -334,7 +334,7 @@ def _follow(parts: Sequence[str], span: Span, folder: Path) -> TableFile:
 
 def _check_plain(facts: os.stat_result, shown: str, span: Span | None, follows: bool = False) -> None:
     if stat.S_ISDIR(facts.st_mode):
-        advice = f'name a table in it, or all of them: "{shown}/*.csv"'
+        advice = f'name a file in it, or all of a kind, of those in its folders too: "{shown}/*.csv", "{shown}/*/*.png"'
         raise NotPlainFile(span=span, file=shown, kind="folder", advice=advice).error()
     if not stat.S_ISREG(facts.st_mode):
         kind = "pipe" if stat.S_ISFIFO(facts.st_mode) else "socket" if stat.S_ISSOCK(facts.st_mode) else "device"

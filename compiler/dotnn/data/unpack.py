@@ -7,7 +7,7 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from dotnn.data.paths import TableFile, open_table
 from dotnn_grammar.limits import limits
@@ -44,15 +44,6 @@ class TooLargeUnpacked(Problem):
     )
     file: str
     ratio: int
-
-
-class Engine(Protocol):
-    """What Python's own unpackers have in common."""
-
-    eof: bool
-    unused_data: bytes
-
-    def decompress(self, data: bytes, most: int) -> bytes: ...
 
 
 class _Gzip:

@@ -44,10 +44,6 @@ class LabelsDifferError(ValueError):
         self.first, self.second = first, second
 
 
-class NotExactError(ValueError):
-    """A power that is not computed now, for its last bit would differ between machines."""
-
-
 def tensor(tape: Tape, value: Any, dtype: Dtype | None = None) -> Tensor:
     """``value`` as a tensor on the tape, converted to ``dtype`` where one is given."""
     match value:

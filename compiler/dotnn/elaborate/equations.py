@@ -41,6 +41,7 @@ from dotnn.elaborate.problems import (
 from dotnn.elaborate.values import Interval, Tensor, kind
 from dotnn.graph import Dim
 from dotnn.spec import Binary, Binder, Expression, Index, Name, Number, Part, Target, Unary
+from dotnn.words import parts_in
 from dotnn.write import write_expression
 
 
@@ -126,7 +127,7 @@ def _refuse_tensors(frame: Frame, made: Equation, names: Sequence[str], part: Pa
 
 def _look_ahead(frame: Frame, value: Expression) -> None:
     """Finds how large the indices are, so that they are numbers in all of the equation (`sqrt(e)`)."""
-    for part in _inside(value):
+    for part in parts_in(value):
         if isinstance(part, Index) and isinstance(part.value, Name) and isinstance(_found(frame, part.value), Tensor):
             evaluate(frame, part)
 
@@ -141,18 +142,7 @@ def _found(frame: Frame, name: Name) -> Any:
 
 def has_index(part: Part) -> bool:
     """Whether something in it is subscripted."""
-    return any(isinstance(each, Index) for each in _inside(part))
-
-
-def _inside(part: Any) -> Iterator[Part]:
-    """A part and all parts in it."""
-    if isinstance(part, tuple):
-        for each in part:
-            yield from _inside(each)
-    elif isinstance(part, Part):
-        yield part
-        for name in type(part).model_fields:
-            yield from _inside(getattr(part, name))
+    return any(isinstance(each, Index) for each in parts_in(part))
 
 
 def _complete(frame: Frame, made: Equation, result: Any, target: Target) -> Tensor:
@@ -202,7 +192,7 @@ def subscripted(frame: Frame, index: Index, value: Tensor) -> Tensor | None:
 
 def _refuse_offset(frame: Frame, made: Equation, index: Index, item: Expression) -> None:
     """Only a name, or a place known now, stands in a subscript of an equation."""
-    inner = next((p for p in _inside(item) if isinstance(p, Name) and made.is_index(p.name)), None)
+    inner = next((p for p in parts_in(item) if isinstance(p, Name) and made.is_index(p.name)), None)
     text = write_expression(index.value)
     if inner is not None:
         way = f"cut it first, on a line above: `later = {text}[1..t]`, then `later[{inner.name}]`"

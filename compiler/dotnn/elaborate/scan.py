@@ -2,8 +2,8 @@
 
 The body is built once, on the same tape as everything else. A tensor that has t stands for its part at one step, and a
 carried name for what the step before gave it: values of their own, which nothing makes. What the body writes of these
-is then lifted off the tape and becomes the step of a scan (``dotnn/steps.py``); what it writes of nothing of the kind,
-such as a weight, stays where it is, and is one for all steps.
+is then lifted off the tape and becomes the step of a scan (``dotnn/scans/steps.py``); what it writes of nothing of the
+kind, such as a weight, stays where it is, and is one for all steps.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dotnn.elaborate.large import assigned, may_return
 from dotnn.elaborate.problems import BoundTwice, NotKnownNow, NotThatKind, OutOfPlace
 from dotnn.elaborate.values import Absent, Label, Tensor, kind
 from dotnn.graph import Dim, Node, Type
-from dotnn.inputs.lineage import names_in
 from dotnn.operation import shape_text
+from dotnn.scans.steps import Steps
 from dotnn.spec import Assign, Carry, Expression, If, Part, Scan, Statement, When
-from dotnn.steps import Steps
 from dotnn.tape import Value
+from dotnn.words import names_in
 from dotnn_grammar.problems import Problem, perhaps
 from dotnn_grammar.source import Span
 

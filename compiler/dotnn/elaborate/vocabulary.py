@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from dotnn.elaborate import ends, ordering, rearrange, slope, windows, within
+from dotnn.elaborate import convolve, ends, ordering, rearrange, slope, within
 from dotnn.elaborate.arithmetic import elementwise, joint, real, tensor
 from dotnn.elaborate.spoken import Spoken, Word, places, shape_of, without
 from dotnn.elaborate.values import Shape, Size, Tensor, plain
@@ -204,7 +204,7 @@ PRIMITIVES: dict[str, Word] = {
     **rearrange.WORDS,
     **ordering.WORDS,
     **slope.WORDS,
-    **windows.WORDS,
+    **convolve.WORDS,
     **ends.WORDS,
     **within.WORDS,
     "rank": _rank,
@@ -219,7 +219,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "random": ("bits",),
     **rearrange.SETTINGS,
     **ordering.SETTINGS,
-    **windows.SETTINGS,
+    **convolve.SETTINGS,
     **ends.SETTINGS,
 }
 

@@ -28,10 +28,11 @@ from dotnn.elaborate.values import Tensor, kind
 from dotnn.graph import Type
 from dotnn.inputs.columns import BATCH, Columns, DataBlock, Fit, Sight
 from dotnn.inputs.generate import one_a_row
-from dotnn.inputs.lineage import FITTED, names_in
+from dotnn.inputs.lineage import FITTED
 from dotnn.operation import shape_text
 from dotnn.spec import Column, Spec
 from dotnn.tape import Tape
+from dotnn.words import names_in
 from dotnn_grammar.problems import Problem, perhaps
 
 

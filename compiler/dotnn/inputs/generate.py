@@ -37,11 +37,12 @@ from dotnn.elaborate.problems import NotThatKind, TooManyNumbers
 from dotnn.elaborate.values import Bound, Label, Shape, Tensor, kind
 from dotnn.graph import Type
 from dotnn.inputs.columns import BATCH, SIZES, Columns, DataBlock, no_fit
-from dotnn.inputs.lineage import names_in, wording_of
+from dotnn.inputs.lineage import wording_of
 from dotnn.program import RawColumn
 from dotnn.simplify import only
 from dotnn.spec import Assign, Column, Expression, Index, Name, SourceLine, Target, TypeText
 from dotnn.tape import Tape
+from dotnn.words import names_in
 from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Span

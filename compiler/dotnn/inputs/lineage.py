@@ -8,14 +8,13 @@ stands the first. Whatever else reads `image` reads the last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel
-
-from dotnn.inputs.drawn import drawn_columns, drawn_split
+from dotnn.inputs.composed import drawn_columns, drawn_split
 from dotnn.read.text import first_line
-from dotnn.spec import Column, Data, Name
+from dotnn.spec import Column, Data
+from dotnn.words import names_in
 from dotnn_grammar.problems import Problem, perhaps
 
 FITTED = ("standardise", "balanced")
@@ -127,15 +126,3 @@ def _drawn(root: Data, blocks: Sequence[Data]) -> tuple[Column, ...]:
 def wording_of(name: str, number: int) -> str:
     """What one wording of a column is called where each must be told apart: `image`, `image'`, `image''`."""
     return name + "'" * number
-
-
-def names_in(part: BaseModel) -> Iterator[str]:
-    """Every name that an expression mentions."""
-    if isinstance(part, Name):
-        yield part.name
-        return
-    for field in type(part).model_fields:
-        value = getattr(part, field)
-        for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, BaseModel):
-                yield from names_in(inner)

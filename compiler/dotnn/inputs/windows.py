@@ -30,12 +30,13 @@ from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import NotThatKind, OutOfPlace, UnknownName
 from dotnn.elaborate.values import Tensor, kind
-from dotnn.inputs.lineage import Lineage, names_in, wording_of
+from dotnn.inputs.lineage import Lineage, wording_of
 from dotnn.program import RawColumn, Setting, Tokens
 from dotnn.read.data import FORMS
 from dotnn.read.windows import RUNNING
 from dotnn.spec import Call, Column, ColumnOf, Expression, Name, Shifted, Spec, TypeText
 from dotnn.tape import Tape
+from dotnn.words import names_in, parts_in
 from dotnn_grammar.problems import Problem, perhaps
 from dotnn_grammar.source import Span
 
@@ -129,24 +130,13 @@ def _refuse_later(lineage: Lineage) -> None:
     Said before anything else: without the window every column has a dim less. Raises B190, B191.
     """
     texts = {n for n, w in lineage.wordings.items() if w[0].type is not None and w[0].type.word not in (None, *FORMS)}
-    for part in (part for wordings in lineage.wordings.values() for line in wordings for part in _parts(line.value)):
+    for part in (part for wordings in lineage.wordings.values() for line in wordings for part in parts_in(line.value)):
         if isinstance(part, Call) and is_ahead(part):
             way = "say how many rows are looked at before it: `window 12`"
             raise AheadOfWhat(span=part.span, why="there is no `window`", way=way).error()
         if isinstance(part, Shifted) and texts.isdisjoint(names_in(part.value)):
             name = next((n for n in names_in(part.value)), "it")
             raise NothingFollows(span=part.span, name=name).error()
-
-
-def _parts(part: Any) -> Iterator[BaseModel]:
-    """An expression with all that is in it."""
-    if isinstance(part, tuple):
-        for each in part:
-            yield from _parts(each)
-    elif isinstance(part, BaseModel):
-        yield part
-        for field in type(part).model_fields:
-            yield from _parts(getattr(part, field))
 
 
 def _count(frame: Frame, expression: Expression, what: str) -> int:

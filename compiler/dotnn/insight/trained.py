@@ -20,7 +20,7 @@ from dotnn.plugins import Arrays
 from dotnn.program import Program
 from dotnn.spec import Spec
 from dotnn.training.elsewhere import block_in, spec_of
-from dotnn.training.evaluate import NothingToMeasure, chosen, dataset_of
+from dotnn.training.evaluate import CHANGED, NothingToMeasure, chosen, dataset_of
 from dotnn.training.run import read_program, read_weights
 from dotnn.training.started import read_started
 from dotnn_grammar.problems import ProblemError
@@ -63,7 +63,7 @@ def trained(run: Path, on: str | None, folder: Path, say: Callable[[str], None])
     program, state = read_program(run), read_weights(run, say)
     learned, _ = dataset_of(run, program, folder)
     if learned.fingerprint != read_started(run).facts.data:
-        say("note: the tables have changed since this run learned from them; its parts may hold other rows")
+        say(CHANGED)
     text, source = spec_of(run)
     try:
         spec = folded(settled(text, program.settings).spec, program.name, program.fold)

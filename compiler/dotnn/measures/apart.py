@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dotnn.inputs.lineage import names_in
 from dotnn.spec import Metric
+from dotnn.words import names_in
 
 GENERATE = "generate"
 
 
 def is_apart(metric: Metric) -> bool:
     """Whether a metric is measured by itself, and not with every batch."""
-    return metric.on is not None or metric.every is not None or GENERATE in names_in(metric.value)
+    return metric.on is not None or metric.every is not None or writes(metric)
+
+
+def writes(metric: Metric) -> bool:
+    """Whether the net must first write texts for it."""
+    return GENERATE in names_in(metric.value)

@@ -171,6 +171,15 @@ def _scanned(node: Node, types: Sequence[Type], axes: Axes) -> int | None:
     return own[result] + (not node.attributes["final"])
 
 
+def _windowed(node: Node, types: Sequence[Type], axes: Axes) -> int | None:
+    """Pictures side by side in the first dim, with one kernel for all of them."""
+    return 0 if axes[0] == 0 and axes[1:] in ([], [None]) else None
+
+
+def _put_back(node: Node, types: Sequence[Type], axes: Axes) -> int | None:
+    return 0 if set(axes) == {0} else None
+
+
 def _drawn(node: Node, types: Sequence[Type], axes: Axes) -> int | None:
     return row_axis(node.type)
 
@@ -188,6 +197,8 @@ RULES: dict[str, Rule] = {
     "gather": _gather,
     "pick": _by_place,
     "place": _by_place,
+    **dict.fromkeys(("convolve", "convolve_back", "window_sum", "window_spread", "window_max"), _windowed),
+    **dict.fromkeys(("window_put", "window_take"), _put_back),
     "random": _drawn,
     "scan": _scanned,
 }

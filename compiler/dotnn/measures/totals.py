@@ -203,6 +203,10 @@ class _Formula:
         inputs = [self.of(self.parts.figure.tape.values[name]) for name in node.inputs]
         if node.op == "cast":
             return inputs[0].cast(dtype)
+        if "body" in node.attributes:  # the graph of one step has types of its own
+            types = (self.parts.figure.tape.values[name].type for name in node.inputs)
+            inputs = [each.cast(type.dtype) for each, type in zip(inputs, types, strict=True)]
+            return self.tape.add(node.op, *inputs, **node.attributes).cast(dtype)
         return self.tape.add(node.op, *inputs, **_double(node))
 
 

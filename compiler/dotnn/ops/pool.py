@@ -11,7 +11,6 @@ one from there; so ``window_max(x)`` is ``window_take(x, x)``, and the gradient 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from dotnn.graph import Type
@@ -146,8 +145,3 @@ window_take = register(
         doc="from each window the number at the place where x is greatest, the first of equals",
     )
 )
-
-
-def count_of(size: Each) -> int:
-    """How many places a window has."""
-    return math.prod(size)

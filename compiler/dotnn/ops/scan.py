@@ -63,7 +63,7 @@ def _gradient(g: Value, y: Value, *inputs: Value, **attributes: Attribute) -> Gr
 def _jointly(
     flows: Mapping[Result, Value], inputs: Sequence[Value], wanted: Sequence[bool], **attributes: Attribute
 ) -> Gradients:
-    from dotnn.steps import back_through  # it writes scans itself
+    from dotnn.scans.steps import back_through  # it writes scans itself
 
     return back_through(flows, inputs, wanted, attributes)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-
-from pydantic import BaseModel
 
 from dotnn import spec
 from dotnn.read.text import Parts, TwoOfOneName, read_parts
+from dotnn.words import names_in
 from dotnn_grammar.limits import limits
 from dotnn_grammar.parse import TooLarge, TooManyWords, count_words
 from dotnn_grammar.problems import Note, Problem, ProblemError, perhaps
@@ -289,22 +288,6 @@ def _pick(
             needed[name] = known[name]
             wanted.extend(names_in(known[name]))
     return [d for d in offered if d.name in needed]
-
-
-def names_in(part: BaseModel) -> Iterator[str]:
-    """Every name that is mentioned in an expression of ``part``, in the order of the text."""
-    if isinstance(part, spec.Name):
-        yield part.name
-    for field in type(part).model_fields:
-        yield from _names_of(getattr(part, field))
-
-
-def _names_of(value: object) -> Iterator[str]:
-    if isinstance(value, BaseModel):
-        yield from names_in(value)
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _names_of(item)
 
 
 def _clashes(definitions: Iterable[spec.Definition]) -> list[Problem]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
-
-from pydantic import BaseModel
 
 from dotnn import spec
 from dotnn.read.settings import Clause, Line, MalformedSetting
+from dotnn.words import names_in
 
 if TYPE_CHECKING:
     from dotnn.read.data import DataBlock
@@ -40,7 +39,7 @@ def read_images(block: DataBlock, line: Line, role: Literal["source", "test"], k
 
 def greyed(sources: Sequence[spec.SourceLine], columns: Sequence[spec.Column]) -> tuple[spec.SourceLine, ...]:
     """The sources; their pictures are grey where the one column made of them is `as [1, h, w]`."""
-    forms = [column.type for column in columns if PIXELS in _names(column.value)]
+    forms = [column.type for column in columns if PIXELS in names_in(column.value)]
     grey = bool(forms) and all(form is not None and _one_channel(form) for form in forms)
     return tuple(s.model_copy(update={"grey": True}) if grey and s.reader == IMAGES else s for s in sources)
 
@@ -48,13 +47,3 @@ def greyed(sources: Sequence[spec.SourceLine], columns: Sequence[spec.Column]) -
 def _one_channel(form: spec.TypeText) -> bool:
     first = form.dims[0] if form.dims else None
     return isinstance(first, spec.Dim) and isinstance(first.size, spec.Number) and first.size.value == 1
-
-
-def _names(part: BaseModel) -> Iterator[str]:
-    if isinstance(part, spec.Name):
-        yield part.name
-    for field in type(part).model_fields:
-        value = getattr(part, field)
-        for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, BaseModel):
-                yield from _names(inner)

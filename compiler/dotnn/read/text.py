@@ -14,8 +14,6 @@ from dotnn_grammar.parse import parse
 from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.source import Source, Span
 
-TYPE_WORDS = ("int", "bool", "u8")
-
 
 class NotFrom(Problem):
     code = "R016"

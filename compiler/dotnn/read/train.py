@@ -10,7 +10,7 @@ from dotnn import spec
 from dotnn.read.expressions import Branch, branch, kids, leaf_token
 from dotnn.read.metric import when
 from dotnn.read.settings import Line, clause_of, name_in
-from dotnn.read.steps import StepBlock, TwoSteps, every, problems_of
+from dotnn.read.turns import StepBlock, TwoSteps, every, problems_of
 from dotnn.read.updating import Updating
 from dotnn.read.windows import batched, drawn
 from dotnn.words import dotted

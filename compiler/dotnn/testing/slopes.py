@@ -9,6 +9,7 @@ For the number w of a weight the difference is (L(w + h) - L(w - h)) / 2h, with 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +19,14 @@ import numpy as np
 
 from dotnn.compiler import compiled
 from dotnn.differentiate import GRADIENT
+from dotnn.feeds import NUMPY
 from dotnn.graph import Graph, Input, Output
 from dotnn.job import Job, Text
 from dotnn.operation import lookup
 from dotnn.plugins.backend import Arrays
 from dotnn.program import Program
 from dotnn.recipes import RECIPES
+from dotnn.scans.bodies import written_out
 from dotnn.simplify import simplify
 from dotnn.testing.battery import NOISE, RTOL, STEP, WrongGradientError, cases_of, check_gradient
 from dotnn.testing.numbers import exact, reference
@@ -51,6 +54,16 @@ class NotTheDerivative(Problem):
     says: str
     measured: str
     cause: str
+
+
+class CutInside(Problem):
+    code = "K003"
+    title = (
+        "the gradient of `{train}` is cut inside a scan whose length each batch decides, and so cannot be checked: "
+        "finite differences know nothing of a cut"
+    )
+    help = "take the `cut` (or `stop`) out while you check"
+    train: str
 
 
 class NoSlope(Problem):
@@ -159,13 +172,16 @@ def check_slopes(path: Path, settings: Mapping[str, str] = {}, train: str | None
 def slopes_of(program: Program, rows: Arrays, seed: int | None = None) -> SpecSlopes:
     """The same for a program as it is after `differentiate`. rows: of every raw column.
 
-    Raises ``ProblemError`` (K001) where the loss is no finite number.
+    Raises ``ProblemError`` where the loss is no finite number (K001), or a cut cannot be followed (K003).
     """
-    graph = program.graphs["train"]
+    graph = _stops_in_sight(program.graphs["train"], program.name)
     start = program.plan.seed if seed is None else seed
     chance = np.random.default_rng((start, 1))
     state = exact(simplify(program.graphs["init"]), {"seed": np.array(start)})
-    given: Arrays = {"step": np.array(0), **state, **rows}
+    given: dict[str, Array] = {"step": np.array(0), **state, **rows}
+    for fed in graph.inputs:
+        if fed.name not in given:  # what `accumulate` adds up: nothing yet
+            given[fed.name] = np.zeros([int(dim) for dim in fed.type.dims], NUMPY[fed.type.dtype])
     feeds = {fed.name: _fed(fed, given[fed.name], chance) for fed in graph.inputs}
     here = exact(graph, feeds)
     outputs = {output.name for output in graph.outputs}
@@ -183,6 +199,21 @@ def slopes_of(program: Program, rows: Arrays, seed: int | None = None) -> SpecSl
         weights += [replace(each, name=f"{each.name} by {name}") for each in own] if turn else own
     fine = all(weight.ok for weight in weights)
     return SpecSlopes(program.name, count, loss, tuple(weights), () if fine else tuple(wrong_operations(graph)))
+
+
+def _stops_in_sight(graph: Graph, train: str) -> Graph:
+    """The graph with scans written out where a step of theirs stops a gradient: what is stopped is then held."""
+    if not _stops_inside(graph):
+        return graph
+    graph = written_out(graph, most=sys.maxsize)
+    if _stops_inside(graph):
+        raise CutInside(train=train).error()
+    return graph
+
+
+def _stops_inside(graph: Graph) -> bool:
+    bodies = [body for node in graph.nodes if isinstance(body := node.attributes.get("body"), Graph)]
+    return any(node.op == "stop" for body in bodies for node in body.nodes) or any(map(_stops_inside, bodies))
 
 
 def _fed(fed: Input, array: Array, chance: np.random.Generator) -> Array:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from dotnn.bodies import written_out
 from dotnn.graph import Graph, Node, measure, names_in
 from dotnn.plugins import Arrays, Inspecting, Options, backend, backends
+from dotnn.scans.bodies import written_out
 from dotnn.tape import Tape, Value
 from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.source import Span

@@ -47,6 +47,9 @@ class Measured:
     figures: Mapping[str, Reading]
 
 
+CHANGED = "note: the tables have changed since this run learned from them; its parts may hold other rows"
+
+
 def dataset_of(run: Path, program: Program, folder: Path) -> tuple[Dataset, Mapping[str, Source]]:
     """The rows that a run learned from, by the spec that it keeps; tables lie below ``folder``.
 

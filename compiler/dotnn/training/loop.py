@@ -229,7 +229,7 @@ def course(
         evaluate=Evaluator(program, machines["eval"], program.graphs["eval"]),
         running=Running(program, graph),
         best=keeper(program),
-        rules=Rules(plan),
+        rules=Rules(plan, program.figures),
         apart=ApartFigures(program, backend, options),
         learned=tuple(fed.name for fed in graph.inputs if fed.learned),
         kept=state,

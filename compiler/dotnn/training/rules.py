@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 
-from dotnn.program import Patience, Plan, Program, Reached, Watch
+from dotnn.program import Figure, Patience, Plan, Program, Reached, Watch
 from dotnn.training.checkpoint import Standing
 from dotnn.training.figures import Reading, number_of
 
@@ -57,9 +57,13 @@ class Best:
 
 
 class Rules:
-    """The stop rules of a plan, asked once at the end of each epoch."""
+    """The stop rules of a plan, asked once at the end of each epoch.
 
-    def __init__(self, plan: Plan) -> None:
+    figures: by them, epochs at whose end what a rule watches is not measured are neither better nor worse.
+    """
+
+    def __init__(self, plan: Plan, figures: Sequence[Figure] = ()) -> None:
+        self.every = {figure.name: figure.apart.every for figure in figures if figure.apart is not None}
         self.reached = [rule for rule in plan.stop if isinstance(rule, Reached)]
         self.patience = [
             (rule, Best(rule.watch, highest=bool(rule.watch.highest)))
@@ -71,6 +75,8 @@ class Rules:
         """Why training ends after this epoch, in words; None where it goes on."""
         reasons = []
         for patient, best in self.patience:
+            if epoch % self.every.get(patient.watch.figure, 1):
+                continue
             best.improves(splits, epoch)
             if epoch - best.epoch >= patient.epochs:
                 name = f"{patient.watch.split}.{patient.watch.figure}"

@@ -22,7 +22,7 @@ from dotnn.elaborate.values import kind
 from dotnn.graph import Graph, Type
 from dotnn.spec import Average, Train
 from dotnn.tape import Tape, Value
-from dotnn.updates.patterns import fits, matching
+from dotnn.updates.patterns import matching
 from dotnn.updates.turns import STEP, Turn
 
 
@@ -37,8 +37,7 @@ def chosen(train: Train, paths: Iterable[str]) -> dict[str, Average]:
         if line.pattern is None:
             found |= dict.fromkeys(paths, line)
             continue
-        matching(line, paths)  # type: ignore[arg-type]
-        found |= {path: line for path in paths if fits(line.pattern, path)}
+        found |= dict.fromkeys(matching(line.pattern, line.span, paths), line)
     return found
 
 

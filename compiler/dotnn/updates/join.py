@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dotnn.graph import Graph, Output
+from dotnn.graph import Graph, Output, Role
 from dotnn.tape import Tape, Value
 from dotnn.updates.gather import BATCHES
 from dotnn.updates.turns import STEP, Turn
@@ -31,7 +31,7 @@ def joined(made: Sequence[tuple[Turn, Graph]]) -> Graph:
     """The same of the shared ones, at the end."""
     finite: list[Value] = []
     learned = {fed.name for _, graph in made for fed in graph.inputs if fed.learned}
-    named: list[tuple[str, Value, str]] = []
+    named: list[tuple[str, Value, Role]] = []
     for turn, graph in made:
         values: dict[str, Value] = {}
         for fed in graph.inputs:
@@ -55,7 +55,7 @@ def joined(made: Sequence[tuple[Turn, Graph]]) -> Graph:
                 apart = output.name in APART or output.name.startswith("gradient:")
                 named.append((turn.own(output.name) if apart else output.name, value, output.role))
     for name, value, role in named:
-        tape.output(name, value, role)  # type: ignore[arg-type]
+        tape.output(name, value, role)
     states = [fed.name for fed in tape.inputs if fed.role == "state"]
     if any(o.name.endswith(".next") for _, graph in made for o in graph.outputs):
         for name in states:

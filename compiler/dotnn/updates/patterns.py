@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from dotnn.elaborate.problems import DoesNotLearn
 from dotnn.graph import Graph
-from dotnn.spec import Freeze, Objective, Part
+from dotnn.spec import Freeze, Objective
 from dotnn_grammar.problems import Note, Problem, perhaps
 from dotnn_grammar.source import Span
 
@@ -40,7 +40,7 @@ class Freezing(Protocol):
     def freezes(self) -> tuple[Freeze, ...]: ...
 
 
-Line = TypeVar("Line", bound=Part)
+Line = TypeVar("Line", bound=Chosen)
 
 
 def fits(pattern: str, path: str) -> bool:
@@ -54,13 +54,13 @@ def fits(pattern: str, path: str) -> bool:
     return any(fnmatchcase(name, glob) for name in (path, own) for glob in (bare, f"{bare}.*"))
 
 
-def matching(line: Chosen, paths: Iterable[str]) -> list[str]:
-    """The paths that the line's pattern fits, in their order. Raises ``ProblemError`` where there is none."""
+def matching(pattern: str, span: Span, paths: Iterable[str]) -> list[str]:
+    """The paths that the pattern of a line fits, in their order. Raises ``ProblemError`` where there is none."""
     paths = list(paths)
-    found = [path for path in paths if fits(line.pattern, path)]
+    found = [path for path in paths if fits(pattern, path)]
     if not found:
-        near = perhaps(line.pattern, _meant(paths), f"the weights are {shown_some(paths)}")
-        raise NothingMatches(span=line.span, pattern=line.pattern, near=near).error()
+        near = perhaps(pattern, _meant(paths), f"the weights are {shown_some(paths)}")
+        raise NothingMatches(span=span, pattern=pattern, near=near).error()
     return found
 
 
@@ -86,7 +86,7 @@ def last_of(lines: Sequence[Line], paths: Iterable[str]) -> Mapping[str, Line]:
     So a general line may stand first and the exceptions below it. Raises ``ProblemError`` for a line that fits nothing.
     """
     paths = list(paths)
-    return {path: line for line in lines for path in matching(line, paths)}  # type: ignore[arg-type]
+    return {path: line for line in lines for path in matching(line.pattern, line.span, paths)}
 
 
 def frozen(train: Freezing, paths: Iterable[str]) -> frozenset[str]:

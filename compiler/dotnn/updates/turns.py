@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dotnn.inputs.lineage import names_in
 from dotnn.spec import Assign, Decay, Expression, Freeze, Objective, Rate, Spec, Train, Updates
 from dotnn.updates.patterns import fits, frozen, shown_some
-from dotnn_grammar.problems import Problem
+from dotnn.words import names_in
+from dotnn_grammar.problems import Problem, perhaps
 
 
 class NotInItsLoss(Problem):
     code = "B121"
     title = "the loss of `{step}` reads no weight of `{pattern}`"
     label = "nothing of this is in its loss"
-    help = "update what the loss is made of; it reads {read}"
+    help = "{advice}"
     step: str
     pattern: str
-    read: str
+    advice: str
 
 
 STEP = "step"
@@ -69,8 +69,17 @@ def turns_of(train: Train) -> tuple[Turn, ...]:
     if not train.objectives:
         assert train.loss is not None  # a block has steps or a loss: this is checked when it is read
         assert train.optimizer is not None
-        lines = {"clip": train.clip, "decays": train.decays, "rates": train.rates, "freezes": train.freezes}
-        return (Turn(train, train.loss, train.optimizer, **lines),)  # type: ignore[arg-type]
+        return (
+            Turn(
+                train=train,
+                loss=train.loss,
+                optimizer=train.optimizer,
+                clip=train.clip,
+                decays=train.decays,
+                rates=train.rates,
+                freezes=train.freezes,
+            ),
+        )
     known = {step.name: step for step in train.objectives}
     return tuple(
         Turn(
@@ -110,6 +119,9 @@ def still(turn: Turn, paths: Iterable[str]) -> frozenset[str]:
     for line in turn.updates:
         if not any(fits(line.pattern, path) for path in paths):
             read = shown_some(paths, most=6) or "no weight at all"
-            raise NotInItsLoss(span=line.span, step=turn.name, pattern=line.pattern, read=read).error()
+            otherwise = f"update what the loss is made of; it reads {read}"
+            named = {path.partition(".")[0] for path in paths} - {line.pattern}
+            advice = perhaps(line.pattern, named, otherwise)
+            raise NotInItsLoss(span=line.span, step=turn.name, pattern=line.pattern, advice=advice).error()
     mine = [path for path in paths if turn.moves(path)]
     return frozenset(path for path in paths if not turn.moves(path)) | frozen(turn, mine)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dotnn.graph import Dim, Graph, Node, Output
 from dotnn.ops.scan import Result, result_of, together
-from dotnn.steps import Steps
+from dotnn.scans.steps import Steps
 from dotnn.tape import Tape, Value
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dotnn.compiler import check_file, compile_file
-from dotnn.inputs.draws import tables
+from dotnn.inputs.sampling import tables
 from dotnn.plugins import Options, backend
 
 SPEC = """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dotnn.draw import Draw, draws
 from dotnn.graph import Dim, Type
 from dotnn.operation import Operation, lookup
+from dotnn.recipes.draw import Draw, draws
 from dotnn.tape import Value
 
 

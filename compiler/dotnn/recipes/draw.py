@@ -16,6 +16,8 @@ from dotnn.tape import Tape, Value
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
 
+WHOLE: tuple[Dtype, ...] = ("i64", "i32")
+
 GRID = 1e-3
 """Drawn reals are this far from each other, within an input."""
 OFFSET = 1e-4
@@ -110,3 +112,11 @@ def draws(*names: str, smooth: bool = True) -> Callable[[Written], Written]:
         return write
 
     return keep
+
+
+def fixed_axis(draw: Draw) -> tuple[tuple[Dim, ...], int, int]:
+    """Dims, and one of them whose size is a number."""
+    dims = draw.dims(1)
+    axis = draw.whole(0, len(dims) - 1)
+    here = draw.size()
+    return (*dims[:axis], here, *dims[axis + 1 :]), axis, here

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dotnn.draw import Draw, draws
 from dotnn.graph import Dim
 from dotnn.operation import Operation
+from dotnn.recipes.draw import Draw, draws
 from dotnn.tape import Tape, Value
 
 ROWS: tuple[Dim, ...] = ("b", 2)
