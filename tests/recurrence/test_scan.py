@@ -5,7 +5,9 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from dotnn.graph import Graph
+from dotnn.graph import Graph, Type
+from dotnn.operation import MisfitError, lookup
+from dotnn.tape import Tape
 
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(3, 6, 2))
@@ -230,3 +232,11 @@ def test_a_graph_with_scans_is_json_and_back(bench):
     graph = bench.build(NET.replace("HEAD", "over t"), FEEDS).graph
     assert Graph.model_validate_json(graph.model_dump_json()) == graph
     assert "graph " + graph.bodies()[0].name in str(graph)
+
+
+def test_a_scan_over_nothing_is_refused():
+    tape = Tape("step")
+    tape.output("next.0", tape.input("carried.0", Type(dtype="f32", dims=(2,)), "data"), "output")
+    how = {"back": False, "body": tape.graph(), "carried": 1, "final": True, "result": "next.0", "scanned": 0}
+    with pytest.raises(MisfitError, match="nothing to scan"):
+        lookup("scan").infer(Type(dtype="f32", dims=(2,)), dim=0, **how)

@@ -26,6 +26,8 @@ Result = tuple[str, bool]
 def _scan(
     *inputs: Type, back: bool, body: Graph, carried: int, dim: Dim, final: bool, result: str, scanned: int
 ) -> Type:
+    if dim == 0:
+        raise MisfitError("there is nothing to scan: what it goes along has 0 places")
     wanted = [fed.type for fed in body.inputs]
     if len(inputs) != len(wanted):
         raise MisfitError(f"a step takes {len(wanted)} values, and {len(inputs)} are given")

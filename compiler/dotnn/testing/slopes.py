@@ -2,7 +2,7 @@
 
 The loss of the spec's own net is computed in float64 on the first rows of its own data, with the weights that its
 initialisers give, each moved a little, so that none stands at a bend by its author's choice (a row of zeros before a
-`relu`). What `stop` holds fixed is held fixed for the differences too.
+`relu`). What `stop` holds fixed, and `cut` in a scan, is held fixed for the differences too.
 
 For the number w of a weight the difference is (L(w + h) - L(w - h)) / 2h, with h = 1e-6 max(1, |w|).
 """
