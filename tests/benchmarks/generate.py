@@ -8,6 +8,7 @@ the time is that of the processor, which other work on the machine hardly change
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import tempfile
 from pathlib import Path
@@ -158,6 +159,7 @@ def measured(width: int, depth: int, heads: int, length: int, threads: int) -> N
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
     measured(128, 4, 4, 128, 1)
     measured(128, 4, 4, 512, 1)
 

@@ -17,15 +17,14 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 import dotnn.scans.steps
 from dotnn.compiler import compile_file
 from dotnn.plugins import Options, backend
 
 Step = Callable[[int], float]
-KINDS = {"lstm": nn.LSTM, "gru": nn.GRU}
+KINDS = {"lstm": "LSTM", "gru": "GRU"}
+"""What PyTorch calls them."""
 
 SPEC = """
 data rows {{
@@ -66,9 +65,12 @@ def ours(folder: Path, layer: str, units: int, threads: int, unrolled: int) -> t
 
 
 def theirs(folder: Path, layer: str, units: int, state: dict[str, Any]) -> Step:
+    import torch
+    from torch import nn
+
     rows = np.load(folder / "rows.npz")
     x, y = torch.from_numpy(rows["x"]), torch.from_numpy(rows["y"])
-    reads, says = KINDS[layer](x.shape[2], units, batch_first=True), nn.Linear(units, 1)
+    reads, says = getattr(nn, KINDS[layer])(x.shape[2], units, batch_first=True), nn.Linear(units, 1)
     with torch.no_grad():
         for weight in (*reads.parameters(), *says.parameters()):
             weight.zero_()
@@ -110,6 +112,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     asked = parser.parse_args()
+    import torch  # here, so that `--help` does without it
+
     torch.set_num_threads(asked.threads)
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:

@@ -35,7 +35,7 @@ WEIGHTS = ("N.hidden.W", "N.hidden.b", "N.last.W", "N.last.b")
 
 @pytest.mark.peers
 def test_it_is_that_of_torch(steps: Make) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     run = steps(ONE)

@@ -90,7 +90,7 @@ def test_ten_forgeries_can_be_asked_for(short):
 
 @pytest.mark.peers
 def test_its_first_steps_are_those_of_torch():
-    import torch
+    torch = pytest.importorskip("torch")
     from tests.specs.gan_in_torch import Quarrel, draws
 
     compiled = compile_file(SPECS / "gan.nn")

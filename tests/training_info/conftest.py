@@ -74,7 +74,9 @@ def states_far(program, got, wanted):
     A gradient that all but cancels out is mostly rounding, and an optimizer that divides it by its own size makes a
     whole step of that: a weight of less than 0.1 is compared as if it were 0.1 (onnxruntime is no nearer).
     """
-    least = {fed.name: 0.1 if fed.learned else 1e-9 for fed in program.graphs["train"].inputs}
+    inputs = program.graphs["train"].inputs
+    moving = {fed.name for fed in inputs if fed.learned} | {f"{fed.name}:average" for fed in inputs}
+    least = {fed.name: 0.1 if fed.name in moving else 1e-9 for fed in inputs}
     return max(far(got[name], wanted[name], least[name]) for name in wanted)
 
 

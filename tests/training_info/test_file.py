@@ -199,7 +199,8 @@ def test_each_spec_of_ours_takes_its_first_steps(path, tools):
     for batch in tools.batches(program, compiled.dataset.splits["train"].arrays, 2):
         made, wanted = trainer.step(batch), judge.step(batch)
         assert max(tools.far(made[name], wanted[name]) for name in wanted) < TOLERANCE
-    assert tools.states_far(program, trainer.variables, judge.state()) < TOLERANCE
+    # An optimizer that divides by the size of a gradient makes a hundredth of a step of what is only rounding.
+    assert tools.states_far(program, trainer.variables, judge.state()) < 10 * TOLERANCE
 
 
 # ---- two graphs as one
