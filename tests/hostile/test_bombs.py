@@ -409,7 +409,7 @@ def test_a_limit_of_files_says_its_name(name: str, files: int, folder: Path) -> 
 
 
 def test_every_limit_is_tried() -> None:
-    elsewhere = {"columns", "cell", "ratio", "imports", "files", "stored", "gathered"}
+    elsewhere = {"columns", "cell", "ratio", "imports", "files", "stored", "gathered", "held"}
     assert set(names()) == set(OVER) | elsewhere
 
 

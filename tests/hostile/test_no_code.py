@@ -18,7 +18,23 @@ STRAY = (
 )  # fmt: skip
 """Modules that nn imports sooner or later, or that Python looks for by itself."""
 
-SPEC = DATA + NET + TRAIN.replace("epochs 1", "epochs 2").replace("lr = 0.1", "lr = 1e-5")
+CLAIM = '\nclaim "it is not far off": loss < 1e9 on train\n'
+SPEC = DATA + NET + TRAIN.replace("epochs 1", "epochs 2").replace("lr = 0.1", "lr = 1e-5") + CLAIM
+WRITES = """
+data book {
+  source text "book.txt"
+  token = characters
+  next = token shifted by 1
+  window 4
+}
+net Next(token: int[b, t] < vocab) -> logits: [b, t, vocab] { logits = token -> embedding(vocab, 4) -> dense(vocab) }
+train Next on book {
+  loss cross_entropy(logits, next)
+  optimizer sgd(lr = 0.1)
+  batch 2
+  epochs 1
+}
+"""
 
 WORDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "check": (("check", "s.nn"),),
@@ -26,8 +42,10 @@ WORDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "train": (("train", "s.nn", "--out", "run", "--device", "cpu", "--epochs", "1"),),
     "resume": (("resume", "run", "--epochs", "2"),),
     "eval": (("eval", "run"),),
+    "claims": (("claims", "run"),),
     "predict": (("predict", "run", "d.csv"),),
-    "data": (("data", "show", "s.nn"),),
+    "generate": (("train", "w.nn", "--out", "writer"), ("generate", "writer", "--prompt", "a", "--length", "3")),
+    "data": (("data", "show", "s.nn"), ("data", "list")),
     "probe": (("probe", "run"), ("probe", "run", "y", "--save", "y.json")),
     "runs": (("runs", "."), ("runs", "compare", "run", "run")),
     "show": (("show", "dense"), ("show", "tanh"), ("show", "s.nn")),
@@ -51,6 +69,13 @@ main(sys.argv[1:])
 """
 
 
+def written(folder: Path) -> None:
+    """The specs of all these commands."""
+    (folder / "s.nn").write_text(SPEC)
+    (folder / "w.nn").write_text(WRITES)
+    (folder / "book.txt").write_text("abcd" * 20)
+
+
 def test_every_verb_is_here() -> None:
     assert set(VERBS) == set(WORDS)
 
@@ -58,7 +83,7 @@ def test_every_verb_is_here() -> None:
 @pytest.fixture
 def stray(folder: Path) -> Path:
     """The spec, and beside it modules of names that nn imports: each says so if it is, and stops everything."""
-    (folder / "s.nn").write_text(SPEC)
+    written(folder)
     for name in STRAY:
         (folder / f"{name}.py").write_text(f"import os\nos.write(2, b'STRAY {name}\\n')\nos._exit(98)\n")
     (folder / "dotnn").mkdir()
@@ -82,7 +107,7 @@ def every() -> list[tuple[str, ...]]:
 
 def test_no_verb_asks_the_network_or_starts_a_process(folder: Path) -> None:
     """Python tells of each socket, process and pickle; a verb that makes one ends with 99."""
-    (folder / "s.nn").write_text(SPEC)
+    written(folder)
     for words in every():
         if words == ("plugins",):
             continue  # it tries each package in a process of its own, which is what it is asked to do
@@ -128,7 +153,7 @@ def test_a_stray_module_would_be_seen(stray: Path) -> None:
 
 def test_the_host_program_of_a_bundle_imports_what_lies_beside_it_by_no_name_of_ours(folder: Path) -> None:
     """It is run where it lies: the bundle itself brings one Python file, and none that hides a library."""
-    (folder / "s.nn").write_text(SPEC)
+    written(folder)
     made = run([sys.executable, "-m", "dotnn", "compile", "s.nn", "--out", "hosted", "--host", "python"], folder)
     assert made.returncode == 0, made.stderr
     files = {path.stem for path in (folder / "hosted").rglob("*.py")}

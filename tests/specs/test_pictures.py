@@ -39,7 +39,7 @@ def test_lenet_reads_digits_after_two_rounds(tmp_path):
 
 
 def test_resnet_tells_clothes_apart_after_a_glance(tmp_path):
-    """3,000 of the pictures for the exam, four times through, and the other 7,000: far better than a guess's nine in ten."""
+    """3,000 of the pictures for the exam, four times through, and the other 7,000: a guess has nine in ten wrong."""
     needs("fashion")
     changes = {
         "source": 'idx "data/fashion/t10k-images.gz", "data/fashion/t10k-labels.gz"',

@@ -182,7 +182,7 @@ def _shape(call: Spoken) -> Shape:
 
 
 def _places(call: Spoken) -> int | Size:
-    """`places(x, 3)`: how many places a window of that size has: 9 in a picture of two dims."""
+    """`window_size(x, 3)`: how many places a window of that size has: 9 in a picture of two dims."""
     value, size = call.two()
     _, dims = _picture(call, value)
     return math.prod(_each(size, "size", dims))
