@@ -132,8 +132,8 @@ def _at_extremes(name: str, evaluate: Evaluate) -> Iterator[Check]:
         start = starter(plugins.backend("onnx"), Options())
         yield _each_case("ONNX gives the formula's numbers there", cases, lambda c: check_far(c, start), advice)
     # A body is a chain of operations: out there one multiplies the rounding of another beyond what differences bear.
-    cases = [] if name == "scan" else extreme_cases(name, ("about far",))
-    far = [case for case in cases if _finite(case, evaluate)]
+    apart = () if name == "scan" else extreme_cases(name, ("about far",))
+    far = [case for case in apart if _finite(case, evaluate)]
     if any(differentiable(case) for case in far):
         label = "the gradient is the derivative at 10,000 too"
         yield _each_case(label, far, lambda c: check_gradient(c, evaluate, step=FAR_STEP), advice)
