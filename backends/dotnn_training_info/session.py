@@ -16,6 +16,7 @@ from dotnn.graph import Graph
 from dotnn.plugins import Arrays, Session
 from dotnn_grammar.problems import Problem
 from dotnn_onnx.writer import numpy_dtype
+from dotnn_training_info.evaluator import evaluator_of
 from dotnn_training_info.model import alone, assemble, combined, like
 from onnx import numpy_helper
 
@@ -35,8 +36,8 @@ class Trainer:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
-        self._net = ReferenceEvaluator(model)
-        self._steps = [(info, ReferenceEvaluator(combined(model, info))) for info in model.training_info]
+        self._net = evaluator_of(model)
+        self._steps = [(info, evaluator_of(combined(model, info))) for info in model.training_info]
         self.variables: dict[str, Array] = {}
         self.reset()
 
@@ -55,7 +56,7 @@ class Trainer:
         self.reset()
         for info in self.model.training_info:
             if info.initialization.node or info.initialization.initializer:
-                evaluator = ReferenceEvaluator(like(self.model, info.initialization))
+                evaluator = evaluator_of(like(self.model, info.initialization))
                 made = evaluate(evaluator, info.initialization, {})
                 self.variables |= {pair.key: made[pair.value] for pair in info.initialization_binding}
 
@@ -118,7 +119,7 @@ class Executor:
         self._graph = artefact.graph
         model = artefact.model
         whole = combined(model, model.training_info[0]) if model.training_info else model
-        self._evaluator = ReferenceEvaluator(whole)
+        self._evaluator = evaluator_of(whole)
         self._made = whole.graph
 
     def run(self, feeds: Arrays, session: Session | None = None) -> dict[str, Array]:

@@ -86,7 +86,7 @@ def test_weights_are_the_same_in_every_phase(bench, training):
     other, said = BRANCHES[training]
     builder = bench.builder(f"{NET}  when training {{ {training} }} else {{ {other} }}\n  y = z -> dense(3)\n}}")
     builder.init()
-    builder.training()
+    builder.training(builder.turns[0])
     with pytest.raises(ProblemError) as caught:
         builder.evaluation()
     assert said in caught.value.problems[0].title_text

@@ -55,3 +55,15 @@ def test_random_bits_are_the_same(tools):
         made, wanted = tools.own(tape.graph()).run(feeds), tools.judge(tape.graph()).run(feeds)
         for name in wanted:
             np.testing.assert_array_equal(made[name], wanted[name])
+
+
+def test_places_of_the_greatest_count_through_the_whole_tensor(tools):
+    """With a stride of 1 too, where ONNX's own evaluator counts from each channel anew."""
+    tape = Tape("greatest")
+    x = tape.input("x", Type(dtype="f64", dims=(2, 2, 4)), "data")
+    g = tape.input("g", Type(dtype="f64", dims=(2, 2, 3)), "data")
+    how = {"size": (2,), "stride": (1,), "dilation": (1,), "before": (0,), "after": (0,)}
+    tape.output("y", tape.add("window_put", g, x, **how), "output")
+    feeds = {"x": np.array([[[3, 1, 2, 0]] * 2] * 2, np.float64), "g": np.arange(1, 13.0).reshape(2, 2, 3)}
+    wanted = [[[1, 0, 5, 0], [4, 0, 11, 0]], [[7, 0, 17, 0], [10, 0, 23, 0]]]
+    assert tools.own(tape.graph()).run(feeds)["y"].tolist() == wanted

@@ -49,14 +49,47 @@ def write_function(graph, float64=False):
         lines.append(f"    {local[fed.name]} = asarray(inputs[{fed.name!r}], {dtypes[fed.type.dtype]!r})")
     for _ in graph.inputs:  # one size may only be found with the help of another
         for fed in graph.inputs:
-            lines += measure(local[fed.name], fed.type.dims, sizes)
-    for node in graph.nodes:
-        local[node.name] = f"v{len(local)}"
-        value = spell(node, [local[name] for name in node.inputs])
-        lines.append(f"    {local[node.name]} = asarray({value}, {dtypes[node.type.dtype]!r})")
-        lines += measure(local[node.name], node.type.dims, sizes)
+            lines += indented(measure(local[fed.name], fed.type.dims, sizes))
+    lines += indented(statements(graph.nodes, local, sizes, dtypes))
     outputs = ", ".join(f"{output.name!r}: {local[output.value]}" for output in graph.outputs)
     return "\n".join([*lines, f"    return {{{outputs}}}", ""])
+
+
+def indented(lines):
+    return [f"    {line}" for line in lines]
+
+
+def statements(nodes, local, sizes, dtypes):
+    """A line for each node, and what else it needs; each gets a name in `local`."""
+    for node in nodes:
+        inputs = [local[name] for name in node.inputs]
+        local[node.name] = name = f"v{len(local)}"
+        if node.op == "scan":
+            yield from step_function(f"step_{name}", node.attributes["body"], sizes, dtypes)
+            value = scanned(f"step_{name}", inputs, **node.attributes)
+        else:
+            value = spell(node, inputs)
+        yield f"{name} = asarray({value}, {dtypes[node.type.dtype]!r})"
+        yield from measure(name, node.type.dims, sizes)
+
+
+def step_function(name, body, sizes, dtypes):
+    """One step of a scan: from its values to all that it makes, and what it carries on."""
+    local, sizes = {}, set(sizes)
+    yield f"def {name}(*values):"
+    for fed in body.inputs:
+        local[fed.name] = f"x{len(local)}"
+        yield f"    {local[fed.name]} = asarray(values[{len(local) - 1}], {dtypes[fed.type.dtype]!r})"
+        yield from indented(measure(local[fed.name], fed.type.dims, sizes))
+    yield from indented(statements(body.nodes, local, sizes, dtypes))
+    made = ", ".join(f"{key!r}: {value}" for key, value in local.items())
+    after = {output.name: local[output.value] for output in body.outputs if output.name.startswith("next.")}
+    yield f"    return {{{made}}}, [{', '.join(after[f'next.{number}'] for number in range(len(after)))}]"
+
+
+def scanned(step, inputs, *, carried, scanned, dim, back, result, final, body):
+    values = ", ".join(inputs)
+    return f"scan({step}, [{values}], {carried}, {scanned}, {size_text(dim)}, {back}, {result!r}, {final})"
 
 
 def measure(value, dims, sizes):
@@ -66,7 +99,7 @@ def measure(value, dims, sizes):
         if len(unknown) == 1:
             rest = "*".join(factor for factor in dim.split("*") if factor != unknown[0])
             sizes.add(unknown[0])
-            yield f"    n_{unknown[0]} = {value}.shape[{axis}]" + (f" // ({size_text(rest)})" if rest else "")
+            yield f"n_{unknown[0]} = {value}.shape[{axis}]" + (f" // ({size_text(rest)})" if rest else "")
 
 
 def spell(node, inputs):

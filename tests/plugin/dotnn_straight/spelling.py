@@ -5,8 +5,10 @@ import math
 import numpy as np
 
 from dotnn import squares
+from dotnn_straight import windows
 
 SPELLING = {
+    **windows.SPELLING,
     **{op: f"{op}({{0}})" for op in ("exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "floor")},
     **{op: f"{op}({{0}}, {{1}})" for op in ("maximum", "minimum", "mod")},
     "eq": "{0} == {1}",
@@ -52,6 +54,7 @@ SPELLING = {
     "argsort": "argsort({0}, {axis}, {size}, {falling})",
     "take": "take_along_axis({0}, {1}.astype('int64'), axis={axis})",
     "put": "put({0}, {1}, {axis}, {size})",
+    "overwrite": "where(expand_dims(arange({0}.shape[{axis}]) == {2}, tuple(range(1, {0}.ndim - {axis}))), {1}, {0})",
     "logsumexp": "logsumexp({0})",
     "log_softmax": "{0} - logsumexp({0})[..., None]",
     "softmax": "exp({0} - logsumexp({0})[..., None])",
@@ -135,6 +138,16 @@ def logsumexp(x):
     return (np.log(np.sum(np.exp(x - top), axis=-1, keepdims=True)) + top)[..., 0]
 
 
-OURS = (divide, power, narrow, erf, cumulate, argsort, put, ends, scatter, logsumexp)
+def scan(step, values, carried, scanned, count, back, result, final):
+    """The same step over and over: the value `result` of each step, or what the last carries on."""
+    held, along, given = values[:carried], values[carried : carried + scanned], values[carried + scanned :]
+    seen = [None] * count
+    for place in reversed(range(count)) if back else range(count):
+        made, held = step(*held, *(x[place] for x in along), *given)
+        seen[place] = made.get(result)
+    return held[int(result.removeprefix("carried."))] if final else np.stack(seen)
+
+
+OURS = (divide, power, narrow, erf, cumulate, argsort, put, ends, scatter, logsumexp, scan, *windows.WORDS)
 WORDS = {**vars(np), "nan": np.nan, "inf": np.inf, "squares": squares, **{f.__name__: f for f in OURS}}
 """What the text of a function may use."""
