@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from onnx.reference import ReferenceEvaluator
 
 import onnx
+from dotnn.arrays import Array
 from dotnn.feeds import NotGiven
 from dotnn.graph import Graph
 from dotnn.plugins import Arrays, Session
@@ -19,8 +19,6 @@ from dotnn_onnx.writer import numpy_dtype
 from dotnn_training_info.evaluator import evaluator_of
 from dotnn_training_info.model import alone, assemble, combined, like
 from onnx import numpy_helper
-
-Array = np.ndarray[Any, Any]
 
 
 class Stopped(Problem):

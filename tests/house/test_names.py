@@ -27,6 +27,7 @@ ENGLISH = {
 """Names of std that Python code cannot do without (``np.zeros``, "normal" in a sentence): never a text of their own."""
 
 OF_ONNX = {
+    ("backends/dotnn_training_info/evaluator.py", "max_pool"),
     ("backends/dotnn_training_info/optimizers.py", "nesterov"),
     ("backends/dotnn_onnx/device.py", "conv"),
     ("backends/dotnn_torch/convolve.py", "conv"),
