@@ -16,8 +16,8 @@ import onnx
 class MaxPool(TheirMaxPool):
     """MaxPool whose `Indices` count through the whole tensor wherever they are asked for.
 
-    So the specification has it (MaxPool-12: the tensor laid out in one dim, from 0 to N x C x D1 x … x Dn). With a stride of 1
-    the evaluator of onnx 1.23 takes a shorter way, where they begin again at each channel.
+    So the specification has it (MaxPool-12: the tensor laid out in one dim, from 0 to N x C x D1 x … x Dn). With a
+    stride of 1 the evaluator of onnx 1.23 takes a shorter way, where they begin again at each channel.
     """
 
     op_domain = ""
