@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.data.lengths import table_of
 from dotnn.graph import Graph, dump
 from dotnn.plugins import Options
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import onnx
     from dotnn_onnx.session import Lowered
 
-Array = np.ndarray[Any, Any]
 
 PORTABLE = Options()
 

@@ -1,14 +1,18 @@
-"""Writes a graph inside the graph: what a scan does in one step.
+"""Writes a graph inside the graph: what a scan does in one step, or one of two ways to the same result.
 
 It sees all that is written around it by its name there; sizes and constants are written there, once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import onnx
-from dotnn.graph import Dim, Graph, Output, Type
+from dotnn.arrays import Array
+from dotnn.graph import Dim, Graph, Node, Output, Type
 from dotnn_onnx.view import View
-from dotnn_onnx.writer import Array, Writer, tensor_info
+from dotnn_onnx.writer import Writer, tensor_info
+from onnx import helper
 
 
 class Inside(Writer):
@@ -24,6 +28,7 @@ class Inside(Writer):
         super().__init__(named, View(named), around.target, around.spell)
         self._names = {}
         self._taken = around._taken
+        self._at, self._op = around._at, around._op
 
     def take(self, name: str) -> str:
         """Makes room for an input."""
@@ -58,3 +63,23 @@ class Inside(Writer):
 
     def _node_name(self, op: str) -> str:
         return f"{super()._node_name(op)} in {self._prefix}"
+
+
+class Way(Inside):
+    """One of two ways to a result: it speaks of the values around it by their own names, and shares what these have."""
+
+    def shared(self, key: tuple[object, ...]) -> tuple[str, ...] | None:
+        made = super().shared(key)
+        return self._around.shared(key) if made is None else made
+
+
+def either(w: Writer, node: Node, when: str, then: Callable[[Writer], str], other: Callable[[Writer], str]) -> None:
+    """Writes the node in two ways, each a function that gives the name of the result: ``then`` runs where ``when`` is
+    true, else ``other``."""
+    ways = []
+    for name, write in (("then", then), ("else", other)):
+        inside = Way(w, Graph(name=name, inputs=(), nodes=(), outputs=()))
+        w.bodies.append(inside)
+        made = write(inside)
+        ways.append(helper.make_graph(inside.nodes, name, [], [tensor_info(made, node.type)]))
+    w.emit("If", when, to=node.name, then_branch=ways[0], else_branch=ways[1])

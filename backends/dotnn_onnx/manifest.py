@@ -36,6 +36,8 @@ class GraphFile(_Frozen):
 
 
 class SpecFile(_Frozen):
+    """The text that the bundle was made of."""
+
     name: str
     sha256: str
 
@@ -56,6 +58,8 @@ class Objective(_Frozen):
 
 
 class Manifest(_Frozen):
+    """All of `manifest.json`."""
+
     format: Literal[1] = 1
     name: str
     spec: SpecFile

@@ -52,6 +52,7 @@ Form = Any_ | Gate | Of | One
 
 
 def of(op: str, *inputs: Form) -> Of:
+    """The form of an operation on these."""
     return Of(op, inputs)
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.feeds import NUMPY, agree, require
-from dotnn.graph import Graph, Input, Output, Type, names_in
+from dotnn.graph import At, Graph, Input, Output, Type, names_in
 from dotnn.operation import lookup
 from dotnn.plugins import Arrays, Interrupted, Options
 from dotnn.plugins import Session as AnySession
@@ -24,7 +25,7 @@ from dotnn_onnx.denormals import flushing
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-Array = np.ndarray[Any, Any]
+    from dotnn_onnx.keep import KeptRun
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ _SIGNATURE = re.compile(r"^\S+\.(?:cc|h|cpp|cu):\d+ .*?\) (?:const )?(?:\[with .
 
 
 @contextmanager
-def _spoken(graph: Graph) -> Iterator[None]:
+def spoken(graph: Graph) -> Iterator[None]:
     """Turns an error of onnxruntime into a problem with the line of the spec that it came from."""
     try:
         yield
@@ -94,8 +95,7 @@ def _problem(graph: Graph, error: Exception) -> Problem:
     memory = _MEMORY.search(whole)
     span, where = None, ""
     if found is not None:
-        line = int(found["line"])
-        span = Span(file=found["file"], line=line, column=1, end_line=line, end_column=1)
+        span = _words(graph, found["file"], int(found["line"]), found["part"] or "", found["op"])
         where = f", at `{found['op']}`" + (f" of {found['part']}" if found["part"] else "")
     if memory is not None:
         size = f"it asked for {amount(int(memory['size']))} at once; " if memory["size"] else ""
@@ -104,12 +104,19 @@ def _problem(graph: Graph, error: Exception) -> Problem:
     return RunFailed(span=span, graph=graph.name, where=where, said=said, notes=notes)
 
 
+def _words(graph: Graph, file: str, line: int, part: str, op: str) -> Span:
+    """The words that an operation of the graph came from; their line where several of them fit."""
+    all_at = [node.at for node in graph.nodes if node.op == op and node.at is not None]
+    spans = {at.span for at in all_at if (at.file, at.line, at.part) == (file, line, part)}
+    return spans.pop() if len(spans) == 1 else At(file=file, line=line).span
+
+
 def start(artefact: Lowered, options: Options) -> Executor:
     """A session for the graph. Raises ``ProblemError`` where the device is missing or the runtime refuses the graph."""
     import onnxruntime as ort
 
     device = devices.choose(options.device)
-    with _spoken(artefact.graph):
+    with spoken(artefact.graph):
         chosen, providers = _options(artefact.graph, options), devices.providers(device)
         session = flushing.make(lambda: ort.InferenceSession(artefact.model, chosen, providers))
     if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
@@ -132,16 +139,20 @@ def _options(graph: Graph, options: Options) -> ort.SessionOptions:
     # As written: each weight's update follows its gradient at once, which halves the memory of a deep net.
     chosen.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     chosen.add_session_config_entry("session.set_denormal_as_zero", "1")
-    # A thread that spins while it waits halves the speed of a machine that has other work.
-    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    chosen.add_session_config_entry("session.intra_op.spin_duration_us", str(SPINNING))
     return chosen
 
+
+SPINNING = 20
+"""Microseconds that a thread waits awake for its next piece of work: waking it takes as long. For longer it would take
+the time of others: waiting awake for milliseconds, onnxruntime's own choice, halves the speed of a busy machine."""
 
 SMALL = 100_000
 """Numbers computed for one row by the greatest operation: below, handing work over costs more than it saves."""
 
 
 def threads_for(graph: Graph) -> int:
+    """How many threads a graph is worth: one, where each operation is done before a second would have begun."""
     types = graph.types()
     greatest = max((lookup(n.op).work(n.type, *(types[x] for x in n.inputs)) for n in graph.nodes), default=0)
     return 1 if greatest < SMALL else devices.cores()
@@ -176,11 +187,22 @@ class Executor:
             elif fed.name in held:
                 values[fed.name] = held[fed.name]
         require(self.graph.name, self.graph.inputs, values)
-        with _spoken(self.graph):
+        with spoken(self.graph):
             with self.giving_up(), flushing():
                 made = self.session.run_with_ort_values(self._outputs, values, self.options)
             # A view of a runtime's buffer does not keep it alive: copy.
             return {name: value.numpy().copy() for name, value in zip(self._outputs, made, strict=True)}
+
+    def keep(self, given: Arrays, session: AnySession | None = None) -> KeptRun:
+        """Runs again and again from here, with what is handed on left where it lies."""
+        from dotnn_onnx.keep import KeptRun
+
+        names = {fed.name for fed in self.graph.inputs}
+        held = session.current if isinstance(session, TrainSession) else {}
+        if session is not None and not isinstance(session, TrainSession):
+            given = {**session.state(), **given}
+        here = {name: array for name, array in given.items() if name in names}
+        return KeptRun(self, here, {name: value for name, value in held.items() if name in names})
 
     def train(self, state: Arrays) -> TrainSession:
         """Starts training from this state."""
@@ -299,7 +321,7 @@ class TrainSession:
         """Puts these tensors in the place of the state. Raises ``ProblemError`` where one is missing."""
         held, wanted = self.current, (*self._states, *self._still)
         require(self._graph.name, wanted, state)
-        with _spoken(self._graph):
+        with spoken(self._graph):
             for fed in wanted:
                 array = contiguous(state[fed.name], fed.type)
                 agree(fed.name, fed.type, array.shape, {})

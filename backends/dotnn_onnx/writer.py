@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import onnx
+from dotnn.arrays import Array
 from dotnn.feeds import NUMPY
 from dotnn.graph import At, Dim, Dtype, Graph, Node, Output, Type
 from dotnn_onnx.view import View
@@ -33,13 +34,13 @@ ELEMENT: dict[Dtype, int] = {
     "f64": TensorProto.DOUBLE,
 }
 
-Array = np.ndarray[Any, Any]
 
 if TYPE_CHECKING:
     from dotnn_onnx.fuse import Spelt
 
 
 def numpy_dtype(dtype: Dtype) -> np.dtype[Any]:
+    """NumPy's type of these numbers, bf16 included."""
     return np.dtype(helper.tensor_dtype_to_np_dtype(ELEMENT[dtype]))
 
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from dotnn_reference.formulas import Array, formula
+from dotnn.arrays import Array
 
 Each = tuple[int, ...]
 
@@ -49,7 +49,6 @@ def _flat(x: Array) -> Array:
     return x.reshape(*x.shape[:3], math.prod(x.shape[3:]))
 
 
-@formula("convolve")
 def convolve(x: Array, w: Array, *, groups: int, **how: Any) -> Array:
     padded, y = _parts(_padded(x, how), groups, 1), 0.0
     for k, seen in _seen(x.shape[2:], w.shape[2:], how):
@@ -58,7 +57,6 @@ def convolve(x: Array, w: Array, *, groups: int, **how: Any) -> Array:
     return made.reshape(len(x), len(w), *made.shape[3:])
 
 
-@formula("convolve_back")
 def convolve_back(g: Array, w: Array, *, groups: int, places: Each, **how: Any) -> Array:
     x = np.zeros((len(g), w.shape[1] * groups, *places), g.dtype)
     padded = _padded(x, how)
@@ -68,7 +66,6 @@ def convolve_back(g: Array, w: Array, *, groups: int, places: Each, **how: Any) 
     return _inner(padded, places, how)
 
 
-@formula("convolve_weight")
 def convolve_weight(x: Array, g: Array, *, groups: int, kernel: Each, **how: Any) -> Array:
     padded, given = _parts(_padded(x, how), groups, 1), _flat(_parts(g, groups, 1))
     w = np.zeros((groups, g.shape[1] // groups, x.shape[1] // groups, *kernel), x.dtype)
@@ -77,13 +74,11 @@ def convolve_weight(x: Array, g: Array, *, groups: int, kernel: Each, **how: Any
     return w.reshape(g.shape[1], *w.shape[2:])
 
 
-@formula("window_sum")
 def window_sum(x: Array, *, size: Each, **how: Any) -> Array:
     padded = _padded(x, how)
     return np.asarray(sum(padded[seen] for _, seen in _seen(x.shape[2:], size, how)))
 
 
-@formula("window_spread")
 def window_spread(g: Array, *, size: Each, places: Each, **how: Any) -> Array:
     padded = _padded(np.zeros((*g.shape[:2], *places), g.dtype), how)
     for _, seen in _seen(places, size, how):
@@ -97,21 +92,30 @@ def _views(x: Array, size: Each, how: dict[str, Any], value: float) -> Array:
     return np.stack([padded[seen] for _, seen in _seen(x.shape[2:], size, how)])
 
 
-@formula("window_max")
 def window_max(x: Array, *, size: Each, **how: Any) -> Array:
     return _views(x, size, how, -np.inf).max(0)
 
 
-@formula("window_take")
 def window_take(u: Array, x: Array, *, size: Each, **how: Any) -> Array:
     first = _views(x, size, how, -np.inf).argmax(0)
     return np.take_along_axis(_views(u, size, how, 0.0), first[None], 0)[0]
 
 
-@formula("window_put")
 def window_put(g: Array, x: Array, *, size: Each, **how: Any) -> Array:
     first = _views(x, size, how, -np.inf).argmax(0)
     padded = _padded(np.zeros(x.shape, g.dtype), how)
     for number, (_, seen) in enumerate(_seen(x.shape[2:], size, how)):
         padded[seen] += np.where(first == number, g, 0.0)
     return _inner(padded, x.shape[2:], how)
+
+
+FORMULAS: dict[str, Callable[..., Any]] = {
+    "convolve": convolve,
+    "convolve_back": convolve_back,
+    "convolve_weight": convolve_weight,
+    "window_sum": window_sum,
+    "window_spread": window_spread,
+    "window_max": window_max,
+    "window_take": window_take,
+    "window_put": window_put,
+}

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.feeds import NUMPY, agree, require, sized, solve
 from dotnn.graph import Dtype, Graph, Input, Node, measure
 from dotnn.ops.scan import result_of, together
 from dotnn.plugins import lowering
-from dotnn_reference import convolve as _convolve  # noqa: F401  (its formulas register themselves)
-from dotnn_reference.formulas import FORMULAS, Array
+from dotnn_reference.formulas import FORMULAS
 from dotnn_reference.problems import NoFormula, NoSuchNumbers, WrongNumbers
 
 

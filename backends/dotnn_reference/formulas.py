@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.feeds import IndexOutside, NothingToChoose
+from dotnn_reference import convolve
 
-Array = np.ndarray[Any, Any]
 Formula = Callable[..., Any]
 
-FORMULAS: dict[str, Formula] = {}
+FORMULAS: dict[str, Formula] = dict(convolve.FORMULAS)
 
 
 def formula(*names: str) -> Callable[[Formula], Formula]:
@@ -260,6 +261,13 @@ def put(x: Array, index: Array, *, axis: int, size: int) -> Array:
     places: list[Array] = list(np.indices(x.shape))
     places[axis] = _within(index, size)
     np.add.at(result, tuple(places), x)
+    return result
+
+
+@formula("overwrite")
+def overwrite(x: Array, row: Array, place: Array, *, axis: int) -> Array:
+    result = x.copy()
+    np.moveaxis(result, axis, 0)[_within(place, x.shape[axis])] = row.take(0, axis)
     return result
 
 

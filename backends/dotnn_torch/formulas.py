@@ -148,6 +148,10 @@ def put(x: Tensor, index: Tensor, *, axis: int, size: int) -> Tensor:
     return result.scatter_add(axis, within(index, size), x)
 
 
+def overwrite(x: Tensor, row: Tensor, place: Tensor, *, axis: int) -> Tensor:
+    return x.index_copy(axis, within(place, x.shape[axis]).reshape(1), row)
+
+
 # ---- along the last dim
 
 
@@ -262,6 +266,7 @@ FORMULAS: dict[str, Formula] = {
     "argsort": argsort,
     "take": take,
     "put": put,
+    "overwrite": overwrite,
     "place": place,
     "logsumexp": lambda x: torch.logsumexp(x, -1),
     "log_softmax": lambda x: torch.log_softmax(x, -1),

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_max_pool import MaxPool as TheirMaxPool
 
 import onnx
+
+Array = np.ndarray[Any, Any]
 
 
 class MaxPool(TheirMaxPool):
@@ -28,5 +32,16 @@ class MaxPool(TheirMaxPool):
         return self._max_pool(x, **how)
 
 
+class GatherElements(OpRun):
+    """GatherElements-13 of any size: the evaluator of onnx 1.23 chooses from at most 64 numbers."""
+
+    op_domain = ""
+
+    def _run(self, data: Array, indices: Array, axis: int = 0) -> tuple[Array]:
+        around = axis % data.ndim
+        seen = data[tuple(slice(None if dim == around else n) for dim, n in enumerate(indices.shape))]
+        return (np.take_along_axis(seen, indices % max(data.shape[around], 1), around),)
+
+
 def evaluator_of(model: onnx.ModelProto) -> ReferenceEvaluator:
-    return ReferenceEvaluator(model, new_ops=[MaxPool])
+    return ReferenceEvaluator(model, new_ops=[MaxPool, GatherElements])

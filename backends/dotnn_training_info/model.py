@@ -112,6 +112,7 @@ def straight(graph: Graph) -> Graph:
 
 
 def plain(graph: onnx.GraphProto) -> onnx.ModelProto:
+    """A graph as a model of its own, without a TrainingInfoProto."""
     return helper.make_model(
         graph, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="dotnn"
     )

@@ -57,6 +57,7 @@ class Product:
 
 
 def near(a: float, b: float) -> bool:
+    """Whether two settings of an optimizer are one: they went through single precision on the way."""
     return math.isclose(a, b, rel_tol=NEAR)
 
 

@@ -103,6 +103,7 @@ class Lowered:
 
 
 def lower(graph: Graph) -> Lowered:
+    """A graph as this backend runs it: one with states as a training step without a net, any other by itself."""
     if not any(graph.states()):
         return Lowered(graph, alone(graph))
     nothing = Graph(name=f"{graph.name}_net", inputs=(), nodes=(), outputs=())

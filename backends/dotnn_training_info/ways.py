@@ -16,6 +16,7 @@ Way = Callable[[Writer, Node], object]
 
 
 def own_way(node: Node) -> Spelt | None:
+    """How this dialect spells a node, where that is not the ONNX backend's way."""
     way = WAYS.get(node.op)
     return None if way is None else Spelt(node.inputs, lambda w: way(w, node))
 

@@ -20,16 +20,17 @@ from dotnn.elaborate.problems import DoesNotLearn, NotThatKind, PhasesDiffer, To
 from dotnn.elaborate.values import Known, Tensor, kind
 from dotnn.graph import Graph, Type
 from dotnn.inputs.augment import columns_of
-from dotnn.inputs.columns import BATCH, DataBlock, Fit
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.columns import BATCH
+from dotnn.inputs.fit import Fit
 from dotnn.inputs.sampling import order_of, weights_of
 from dotnn.inputs.weigh import BALANCED, balance
 from dotnn.measures.apart import is_apart
 from dotnn.measures.figures import measured, tensor_of
 from dotnn.measures.rows import wide
-from dotnn.measures.watchable import refuse_unwatchable
+from dotnn.measures.watchable import refuse_certain, refuse_unwatchable
 from dotnn.operation import lookup, shape_text
-from dotnn.phase import Measured as Measured
-from dotnn.phase import Phase as Phase
+from dotnn.phase import Measured, Phase
 from dotnn.plan import UnknownBlock, batches_of
 from dotnn.program import Figure, Total
 from dotnn.read.text import heading
@@ -261,6 +262,7 @@ class Builder:
         self.measured = figures
         self.parted = {name: f for name, f in (figures | self.apart).items() if f.parts is not None}
         refuse_unwatchable(self.train, {name: figure.parts for name, figure in self.parted.items()})
+        refuse_certain(self.train, {name: figure.total for name, figure in figures.items()})
         for name, figure in figures.items():
             figure.write(phase.tape, name)
         for name, tensor in phase.outputs.items():

@@ -13,8 +13,8 @@ from dotnn.data import Dataset
 from dotnn.differentiate import differentiate
 from dotnn.generate.plan import can_write, writing
 from dotnn.graph import Graph
-from dotnn.inputs.columns import DataBlock, no_fit
-from dotnn.inputs.fit import fitted_on
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.fit import fitted_on, no_fit
 from dotnn.inputs.lengths import by_lengths
 from dotnn.inputs.roles import labelled, weights_in
 from dotnn.inputs.survey import sampled
@@ -105,7 +105,7 @@ def compiled(job: Job, after: Pass = "simplify") -> tuple[Program, Dataset]:
     aparts = job.aparts(fit, {raw.name for raw in draft.raws.values() if raw.role == "data"})
     builder.apart = aparts.measured
     graphs = lower(builder, job.train, *steps_of(plan, rows), after)
-    claims = job.claims(fit, draft.raws, lambda graph: claimed(graph, job.train, after))
+    claims = job.claims(fit, draft.raws, aparts, lambda graph: claimed(graph, job.train, after))
     has_shares = job.train.answer is not None and scores_of(job.train.answer.value) is not None
     program = Program(
         dotnn=__version__,
@@ -177,7 +177,8 @@ def check_file(path: Path, settings: Mapping[str, str] = {}, train: str | None =
             answer_plan(job.train, draft.raws, False)
             graphs = lower(job.builder(no_fit), job.train, steps=1, epoch=1)
             count = parameters(graphs["train"])
-            lines.append(f"{job.name} learns {count:,} numbers from {job.train.data}")
+            about, read = ("", "") if job.block.is_whole else ("about ", ", of which the beginning was read")
+            lines.append(f"{job.name} learns {about}{count:,} numbers from {job.train.data}{read}")
             figures = tuple(draft.aparts.with_plan(figure) for figure in job.figures())
             told = can_write(job.name, tuple(draft.raws.values()), figures, graphs)
             notes |= dict.fromkeys((*job.notes(), *seen, *told))

@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeAlias, Union
 
 from pydantic import BaseModel, ConfigDict
 
+from dotnn_grammar.source import Span
+
 FORMAT = 1
 
 Dtype = Literal["bool", "u8", "i32", "i64", "u64", "f16", "bf16", "f32", "f64"]
@@ -110,16 +112,29 @@ class Type(BaseModel):
 
 
 class At(BaseModel):
-    """Where in the spec something came from: file, line, and the part of the net (`Digits.hidden`)."""
+    """Where in the spec something came from: file, line, the words on it, and the part of the net (`Digits.hidden`).
+
+    The words are those from ``column`` up to but without ``end_column`` of line ``end_line``, all counted from 1.
+    Without an end only the line is known.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     file: str
     line: int
+    column: int = 1
+    end_line: int | None = None
+    end_column: int | None = None
     part: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" + (f" {self.part}" if self.part else "")
+
+    @property
+    def span(self) -> Span:
+        """The same for a problem."""
+        end_line, end_column = self.end_line or self.line, self.end_column or self.column
+        return Span(file=self.file, line=self.line, column=self.column, end_line=end_line, end_column=end_column)
 
 
 class Input(BaseModel):
@@ -230,6 +245,7 @@ Graph.model_rebuild()
 
 
 def show(value: Attribute) -> str:
+    """An attribute as one line of a graph has it."""
     if isinstance(value, Graph):
         return value.mark
     if isinstance(value, tuple):

@@ -8,23 +8,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dotnn.build import Builder, Phase
+from dotnn.build import Builder
 from dotnn.claims.build import Claims, ClaimsBuilder
 from dotnn.data import Dataset
 from dotnn.elaborate.library import standard_names, standard_text
 from dotnn.generate.metric import ApartBuilder, Aparts
 from dotnn.graph import Graph
-from dotnn.inputs.columns import DataBlock, Fit, no_fit
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.fit import Fit, no_fit
 from dotnn.inputs.folds import folded
 from dotnn.inputs.lengths import require_tokens
 from dotnn.inputs.roles import raw_columns
 from dotnn.overrides import settled
+from dotnn.phase import Phase
 from dotnn.plan import block_name, choose, figures_of, params_of
 from dotnn.program import Figure, Program, RawColumn, Windows
 from dotnn.read import read_file
 from dotnn.read.stored import OnlyAProgram, read_json
 from dotnn.read.whole import whole_text
-from dotnn.spec import Spec, Train
+from dotnn.spec import Data, Spec, Train
 from dotnn.updates.turns import unmoved
 from dotnn.write import write_spec
 from dotnn_grammar.problems import ProblemError
@@ -122,9 +124,11 @@ class Job:
         builder = ApartBuilder(self.spec, self.train, self.block, self.params, fit)
         return builder.aparts(self.splits(), read)
 
-    def claims(self, fit: Fit, known: Mapping[str, RawColumn], finish: Callable[[Graph], Graph] = same) -> Claims:
+    def claims(
+        self, fit: Fit, known: Mapping[str, RawColumn], aparts: Aparts, finish: Callable[[Graph], Graph] = same
+    ) -> Claims:
         """What is claimed of this block. known: the columns that its graphs read. Raises ``ProblemError``."""
-        return ClaimsBuilder(self.spec, self.train, self.block, self.text.folder, fit, known, finish).build()
+        return ClaimsBuilder(self.spec, self.train, self.block, self.text.folder, fit, known, aparts, finish).build()
 
     def draft(self) -> Draft:
         """Every phase with nothing fitted. Raises ``ProblemError``."""
@@ -134,7 +138,8 @@ class Job:
         read = set(phases[-1].columns.raws)
         raws, spans = raw_columns(phases, read)
         require_tokens(self.train, raws.values())
-        claims, aparts = self.claims(no_fit, raws), self.aparts(no_fit, read)
+        aparts = self.aparts(no_fit, read)
+        claims = self.claims(no_fit, raws, aparts)
         others = {**claims.raws, **aparts.raws}
         more = {name: raw.model_copy(update={"role": "label"}) for name, raw in others.items() if name not in raws}
         return Draft(phases, raws | more, claims.spans | aparts.spans | spans, aparts)
@@ -170,7 +175,16 @@ class Job:
         shadowed = self.builder(no_fit).library.shadowed()
         own = (f"note: `{name}` is your own here, and not {whose}" for name, whose in shadowed)
         still = (f"note: no step updates `{name}`: it stays as it begins" for name in unmoved(self.spec, self.train))
-        return (*own, *still)
+        return (*own, *still, *unnamed_rows(self.block.data))
+
+
+def unnamed_rows(data: Data) -> tuple[str, ...]:
+    """What to say of rows that no part of a `split` takes."""
+    split = data.split
+    if split is None or split.folds is not None:
+        return ()
+    left = 1 - sum(share.share for share in split.shares)
+    return (f"note: {100 * left:.3g}% of the rows of `{data.name}` are in no part of its split",) if left > 1e-6 else ()
 
 
 @dataclass(frozen=True)

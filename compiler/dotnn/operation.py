@@ -22,7 +22,11 @@ EVERY = range(sys.maxsize)
 
 
 class MisfitError(ValueError):
-    """The inputs' types do not suit an operation; the text says why, in the user's words."""
+    """The inputs' types do not suit an operation; the text says why, in the user's words, and ``way`` what to do."""
+
+    def __init__(self, why: str, way: str = "") -> None:
+        super().__init__(why)
+        self.way = way
 
 
 @dataclass(frozen=True)
@@ -120,10 +124,12 @@ def broadcast(*shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
         wide = list(dict.fromkeys(d for d in present if d != 1))
         if len(wide) > 1:
             listed = " and ".join(str(list(s)).replace("'", "") for s in shapes)
-            raise MisfitError(f"sizes {listed} do not fit together: {wide[0]} against {wide[1]}")
+            way = "two sizes go together where they are equal or one of them is 1; dims of one name meet each other"
+            raise MisfitError(f"sizes {listed} do not fit together: {wide[0]} against {wide[1]}", way)
         dims.append(wide[0] if wide else 1)
     return tuple(dims)
 
 
 def shape_text(dims: Sequence[Dim]) -> str:
+    """`[b, 3, 8]`."""
     return "[" + ", ".join(str(d) for d in dims) + "]"

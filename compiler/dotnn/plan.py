@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from dotnn.elaborate.evaluate import evaluate
 from dotnn.elaborate.frame import Frame
-from dotnn.elaborate.large import refuse_size
 from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Machine
+from dotnn.elaborate.numbers import positive
 from dotnn.elaborate.problems import NotThatKind
 from dotnn.elaborate.values import Tensor, kind
 from dotnn.program import AnswerPlan, Figure, Patience, Plan, RawColumn, Reached, Watch
@@ -180,13 +180,13 @@ def block_name(block: Data | Train) -> str:
 def plan_of(spec: Spec, train: Train, params: dict[str, Any], splits: Sequence[str], figures: Sequence[Figure]) -> Plan:
     """How training goes. Raises ``ProblemError``."""
     frame = scratch(spec, params)
-    batch = _count(frame, train.batch, "the batch")
+    batch = positive(frame, train.batch, "the batch")
     return Plan(
         batch=batch,
         tokens=batch if train.batched == "tokens" else None,
         by_length=train.batched != "rows",
-        epochs=None if train.epochs is None else _count(frame, train.epochs, "the number of epochs"),
-        steps=None if train.steps is None else _count(frame, train.steps, "the number of steps"),
+        epochs=None if train.epochs is None else positive(frame, train.epochs, "the number of epochs"),
+        steps=None if train.steps is None else positive(frame, train.steps, "the number of steps"),
         seed=train.seed,
         stop=() if train.stop is None else (_stop(frame, train.stop, splits, figures),),
         keep=None if train.keep is None else _keep(train.keep, splits, figures),
@@ -198,12 +198,12 @@ def plan_of(spec: Spec, train: Train, params: dict[str, Any], splits: Sequence[s
 
 def batches_of(frame: Frame, train: Train) -> int:
     """How many batches make one update. Raises ``ProblemError``."""
-    return 1 if train.accumulate is None else _count(frame, train.accumulate, "the batches of an update")
+    return 1 if train.accumulate is None else positive(frame, train.accumulate, "the batches of an update")
 
 
 def every_of(frame: Frame, count: Expression | None) -> int:
     """After how many batches a step is taken. Raises ``ProblemError``."""
-    return 1 if count is None else _count(frame, count, "the batches between two of its turns")
+    return 1 if count is None else positive(frame, count, "the batches between two of its turns")
 
 
 def steps_of(plan: Plan, rows: int) -> tuple[int, int]:
@@ -222,17 +222,6 @@ def figures_of(train: Train) -> tuple[Figure, ...]:
         *error,
         *(Figure(name=m.name, role="metric", text=write_objective(m)) for m in train.metrics),
     )
-
-
-def _count(frame: Frame, expression: Expression, what: str) -> int:
-    value = evaluate(frame, expression)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        found = kind(value) if isinstance(value, bool) or not isinstance(value, int | float) else f"{value}"
-        frame.machine.fail(NotThatKind, expression, USER, wanted=f"a whole number above 0 for {what}", found=found)
-    refuse_size(frame, expression, value, what)
-    return value
 
 
 def _stop(frame: Frame, stop: Stop, splits: Sequence[str], figures: Sequence[Figure]) -> Patience | Reached:
@@ -271,6 +260,8 @@ def _known_watch(part: Part, split: str, figure: str, splits: Sequence[str], fig
     if split not in splits:
         known = ", ".join(dict.fromkeys(s for s in splits if s != "test"))
         way = f"give it a share: split train 80%, {split} 20%" if split == "val" else f"there are: {known}"
+        if any(f.name == f"{split}.{figure}" for f in figures):
+            way = f"say of which rows it is: train.{split}.{figure}"
         raise NoSuchSplit(span=part.span, name=split, way=way).error()
     names = [f.name for f in figures]
     if figure not in names:

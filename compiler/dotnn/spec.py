@@ -75,6 +75,8 @@ class Target(Part):
 
 
 class Assign(Part):
+    """`m, v = moments(x)`; an index equation with its `for … in`."""
+
     kind: Literal["assign"] = "assign"
     targets: tuple[Target, ...]
     values: tuple[Expression, ...]
@@ -91,6 +93,8 @@ class Weight(Part):
 
 
 class Cell(Part):
+    """A state, or what an optimizer remembers: `m = 0`, `mean: [c] = 0`."""
+
     name: str
     type: TypeText | None = None
     init: Expression
@@ -113,6 +117,8 @@ class Repeat(Part):
 
 
 class If(Part):
+    """`if bias { … } else { … }`, decided before the net runs."""
+
     kind: Literal["if"] = "if"
     condition: Expression
     then: tuple[Statement, ...]
@@ -137,6 +143,8 @@ class Require(Part):
 
 
 class Return(Part):
+    """`return y`."""
+
     kind: Literal["return"] = "return"
     values: tuple[Expression, ...]
 
@@ -179,6 +187,8 @@ class Use(Part):
 
 
 class Param(Part):
+    """`param hidden = 64`."""
+
     name: str
     value: Expression
     doc: str = ""
@@ -244,6 +254,8 @@ class Column(Part):
 
 
 class Share(Part):
+    """One part of a split: `train 70%`."""
+
     name: str
     share: float
 

@@ -19,6 +19,8 @@ class Part(BaseModel):
 
 
 class Name(Part):
+    """A name: of a tensor, a dim, a definition, a param, a column."""
+
     kind: Literal["name"] = "name"
     name: str
 
@@ -32,6 +34,8 @@ class Number(Part):
 
 
 class Text(Part):
+    """`"same"`."""
+
     kind: Literal["text"] = "text"
     value: str
 
@@ -81,12 +85,16 @@ class Member(Part):
 
 
 class Unary(Part):
+    """`-x`, `not x`."""
+
     kind: Literal["unary"] = "unary"
     operator: Literal["-", "not"]
     operand: Expression
 
 
 class Binary(Part):
+    """`a + b`, `a @ b`, `a == b`, `a and b`."""
+
     kind: Literal["binary"] = "binary"
     operator: Literal["+", "-", "*", "/", "//", "%", "@", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or"]
     left: Expression

@@ -104,6 +104,7 @@ def _stage(stage: spec.Stage) -> str:
 
 
 def number(part: spec.Number) -> str:
+    """A number as text, which read again is the same one."""
     if part.percent:
         # Through text, so that 0.07 is 7% and not 7.000000000000001%.
         digits, _, exponent = f"{part.value!r}".partition("e")
@@ -118,20 +119,24 @@ def number(part: spec.Number) -> str:
 
 
 def quote(text: str) -> str:
+    """A text in quotes."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     return f'"{escaped}"'
 
 
 def column_name(name: str) -> str:
+    """A column's name, in quotes where it is no plain word."""
     is_bare = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name not in RESERVED
     return name if is_bare else quote(name)
 
 
 def listed(items: Iterable[spec.Expression]) -> str:
+    """Expressions with commas between."""
     return ", ".join(write_expression(item) for item in items)
 
 
 def arguments(items: Iterable[spec.Argument]) -> str:
+    """Arguments with commas between, each with its name if it has one."""
     return ", ".join((f"{a.name} = " if a.name else "") + write_expression(a.value) for a in items)
 
 
@@ -139,6 +144,7 @@ def arguments(items: Iterable[spec.Argument]) -> str:
 
 
 def write_type(part: spec.TypeText) -> str:
+    """A type as text: `int[b] < vocab`."""
     dims = "" if part.dims is None else "[" + ", ".join(_dim(d) for d in part.dims) + "]"
     bound = "" if part.bound is None else f" < {_write(part.bound, SUM)}"
     given = f"({arguments(part.arguments)})" if part.arguments else ""
@@ -225,6 +231,7 @@ def write_spec(whole: spec.Spec) -> str:
 
 
 def write_definition(part: spec.Definition) -> str:
+    """A definition as text."""
     return "\n".join(_definition(part)) + "\n"
 
 

@@ -90,6 +90,7 @@ class TooLong(Problem):
 
 
 def span_of(token: Token, file: str) -> Span:
+    """Where a word stands."""
     line, column = token.line or 1, token.column or 1
     return Span(
         file=file,

@@ -81,6 +81,21 @@ FOREIGN = {
 }
 
 
+LOOPS = "along a dim goes `scan over t with h = zeros[b, 8] { … }`; `repeat block in 0..4 { … }` is written out"
+
+FORMS = {
+    "scan": "write `scan over t with h = zeros[b, 8] { … }`; `scan back over t with …` goes from the end",
+    "repeat": "write `repeat 4 { … }`, or with a name for the turns: `repeat block in 0..4 { … }`",
+    "weight": "write `weight W: [n, 8] ~ normal(0, 0.1)`",
+    "state": "write `state mean: [n] = 0`",
+    "require": 'write `require n > 0: "why it must be so"`',
+    "when": "write `when training { … } else { … }`",
+    "step": "write `step NAME updates NET { … }`",
+    "claim": "a claim stands below the train block that it speaks of, outside of its braces",
+}
+"""How a line is written that begins with this word."""
+
+
 def explain_character(source: Source, line: int, column: int) -> Problem:
     """What is wrong at a character that starts no token."""
     text = source.line(line)
@@ -238,6 +253,17 @@ def _spellings(at: Scene) -> Problem | None:
         return OtherSpelling(
             span=where, written="//", reason="a division without remainder", advice="a comment starts with `#`"
         )
+    if (
+        at.token.type == "COLON"
+        and len(at.before) == 1
+        and at.last is not None
+        and at.last.type in ("SETTING", "CHOICE")
+    ):
+        advice = f"what it is follows after a space: `{at.last} …`"
+        return OtherSpelling(span=at.span, written=":", reason="no sign stands here", advice=advice)
+    if at.token.type == "COLON" and at.layout.open and at.layout.open[-1] == "[":
+        advice = "a part is taken as `x[0..3]`, from 0 up to but without 3; what is taken whole is `...`: `x[..., 0]`"
+        return OtherSpelling(span=at.span, written=":", reason="another language's range", advice=advice)
     if at.token.type == "DOT" and "NUMBER" in at.accepts:
         return OtherSpelling(
             span=at.span, written=".", reason="a number starts with a digit", advice="write `0.5`, not `.5`"
@@ -324,11 +350,20 @@ def _claim(at: Scene) -> Problem | None:
 
 def _reserved(at: Scene) -> Problem | None:
     if at.token in RESERVED and "NAME" in at.accepts:
-        return ReservedWord(span=at.span, word=str(at.token))
+        advice = _renamed(at.token)
+        if at.token == "for" and at.is_first():
+            advice = LOOPS
+        elif at.token in STATEMENTS and at.last is not None and at.last.type == "_ARROW":
+            advice = f"`{at.token}` begins a line of its own and is no stage of a chain"
+        return ReservedWord(span=at.span, word=str(at.token), advice=advice)
     is_name = at.token.type == "EQUAL" and at.last is not None and at.last in RESERVED
     if is_name and at.last is not None:
-        return ReservedWord(span=span_of(at.last, at.source.name), word=str(at.last))
+        return ReservedWord(span=span_of(at.last, at.source.name), word=str(at.last), advice=_renamed(at.last))
     return None
+
+
+def _renamed(word: str) -> str:
+    return f"choose another name, such as `{word}_`"
 
 
 def _beside(at: Scene) -> Problem | None:
@@ -345,6 +380,7 @@ def _beside(at: Scene) -> Problem | None:
     if at.last.type == "NUMBER" and at.touches():
         return SideBySide(span=at.span, advice=f"for a product write `{at.last} * {at.token}`")
     inside = bool(at.layout.open) and at.layout.open[-1] in ("(", "[")
+    inside = inside or (at.before[0].type == "_STEP" and at.before[0].column != at.last.column)
     return SideBySide(
         span=at.span,
         advice="put a comma between them" if inside else "put an operator, `->` or a new line between them",
@@ -378,7 +414,8 @@ CASES: tuple[Callable[[Scene], Problem | None], ...] = (
 
 def _general(at: Scene) -> Problem:
     found = f"`{at.token}`" if at.token.strip() else "the end of the line"
-    return Unexpected(span=at.span, found=found, expected=_words(at.accepts))
+    head = str(at.before[0]) if at.before else ""
+    return Unexpected(span=at.span, found=found, expected=_words(at.accepts), advice=FORMS.get(head, ""))
 
 
 def _words(accepts: frozenset[str]) -> str:

@@ -89,8 +89,9 @@ class ReservedWord(Problem):
     code = "G010"
     title = "`{word}` has a meaning of its own and cannot be a name"
     label = "a reserved word"
-    help = "choose another name, such as `{word}_`"
+    help = "{advice}"
     word: str
+    advice: str
 
 
 class SideBySide(Problem):

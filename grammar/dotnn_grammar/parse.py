@@ -95,6 +95,7 @@ def _expected(fed: list[Token], stray: Token) -> set[str]:
 
 
 def check_text(source: Source) -> None:
+    """Raises ``ProblemError`` for a file that is too large or holds a byte that is no text."""
     most = limits().file
     if len(source.text) > most or len(source.text.encode("utf-8", "replace")) > most:
         raise TooLarge(file=source.name, most=most).error()

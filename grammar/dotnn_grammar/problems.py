@@ -100,6 +100,11 @@ MOST_COMPARED = 2000
 """Letters of a name, and names that it is compared with: more would take longer than anybody waits."""
 
 
+def many(count: int, word: str) -> str:
+    """`1 epoch`, `1,257 rows`."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     """The known names that ``name`` may have been meant to be, best first."""
     if len(name) > MOST_COMPARED:

@@ -71,6 +71,7 @@ def mark(line: str, span: Span, sign: str) -> tuple[str, str]:
 
 
 def cut(text: str) -> str:
+    """A line that is not too long for a terminal."""
     return text[: LONGEST - 4] + " ..." if len(text) > LONGEST else text
 
 

@@ -8,6 +8,25 @@ from pathlib import Path
 import numpy as np
 
 
+def train(data: str, optimizer: str, batch: int) -> str:
+    """The block that is the same in all cases but for these."""
+    return f"""train Net on {data} {{
+  loss cross_entropy(logits, label)
+  error argmax(logits) != label
+  optimizer {optimizer}
+  batch {batch}
+  epochs 1
+  seed 1
+}}
+"""
+
+
+def put(folder: Path, spec: str) -> Path:
+    path = folder / "net.nn"
+    path.write_text(spec, encoding="utf-8")
+    return path
+
+
 @dataclass(frozen=True)
 class Case:
     """A classifier of one row of numbers: dense layers with relu between them, cross-entropy, Adam."""
@@ -38,15 +57,7 @@ net Net(x: [b, {self.sizes[0]}]) -> logits: [b, {self.sizes[-1]}] {{
   logits = x{hidden} -> dense({self.sizes[-1]})
 }}
 
-train Net on table {{
-  loss cross_entropy(logits, label)
-  error argmax(logits) != label
-  optimizer adam(lr = {self.rate})
-  batch {self.batch}
-  epochs 1
-  seed 1
-}}
-"""
+{train("table", f"adam(lr = {self.rate})", self.batch)}"""
 
     def write(self, folder: Path) -> Path:
         """Spec and table in a folder. The rows are drawn: each class is a point, and its rows lie around it."""
@@ -58,9 +69,7 @@ train Net on table {{
         table = np.column_stack([x, labels])
         formats = ["%.3f"] * x.shape[1] + ["%d"]
         np.savetxt(folder / "rows.csv", table, delimiter=",", header=head, comments="", fmt=formats)
-        path = folder / "net.nn"
-        path.write_text(self.spec, encoding="utf-8")
-        return path
+        return put(folder, self.spec)
 
 
 @dataclass(frozen=True)
@@ -85,15 +94,7 @@ data pictures {{
   label = label as int < 10
 }}
 {self.body}
-train Net on pictures {{
-  loss cross_entropy(logits, label)
-  error argmax(logits) != label
-  optimizer adam(lr = {self.rate})
-  batch {self.batch}
-  epochs 1
-  seed 1
-}}
-"""
+{train("pictures", f"adam(lr = {self.rate})", self.batch)}"""
 
     def write(self, folder: Path) -> Path:
         """Spec and pictures in a folder: each class is a pattern, and its pictures are that with noise."""
@@ -102,9 +103,7 @@ train Net on pictures {{
         patterns = rng.normal(0, 1, (10, 1, 28, 28))
         x = (patterns[label] + rng.normal(0, 2.0, (self.rows, 1, 28, 28))).astype(np.float32)
         np.savez(folder / "rows.npz", x=x, label=label)
-        path = folder / "net.nn"
-        path.write_text(self.spec, encoding="utf-8")
-        return path
+        return put(folder, self.spec)
 
 
 LENET = """
@@ -169,15 +168,7 @@ net Net(x: int[b, t] < vocab) -> logits: [b, t, vocab] {{
   logits = (h -> layer_norm) @ table.T
 }}
 
-train Net on text {{
-  loss cross_entropy(logits, label)
-  error argmax(logits) != label
-  optimizer adamw(lr = {self.rate}, decay = 0.1)
-  batch {self.batch}
-  epochs 1
-  seed 1
-}}
-"""
+{train("text", f"adamw(lr = {self.rate}, decay = 0.1)", self.batch)}"""
 
     def write(self, folder: Path) -> Path:
         """Spec and pieces in a folder: each piece follows from the one before it, but for a draw of five."""
@@ -186,9 +177,7 @@ train Net on text {{
         for place in range(1, self.places + 1):
             pieces[:, place] = (3 * pieces[:, place - 1] + rng.integers(0, 5, self.rows)) % self.pieces
         np.savez(folder / "rows.npz", x=pieces[:, :-1], label=pieces[:, 1:])
-        path = folder / "net.nn"
-        path.write_text(self.spec, encoding="utf-8")
-        return path
+        return put(folder, self.spec)
 
 
 AnyCase = Case | Pictures | Texts

@@ -24,11 +24,12 @@ import numpy as np
 
 from dotnn import plugins
 from dotnn.compiler import Compiled, compile_file
-from dotnn.training import run, trial
+from dotnn.training import trial
 from dotnn.training.display import Lines, Screen
-from dotnn.training.loop import Epoch, Observer, Start
+from dotnn.training.events import Epoch, Observer, Start
 from dotnn.training.measure import resident
 from dotnn.training.started import Started, facts_of
+from dotnn.training.store import LOG
 
 ROWS, BATCH = 20_003, 16
 
@@ -142,7 +143,7 @@ def main() -> None:
                 f"the loop with {name}, log and checkpoints: {statistics.median(costs) * 1e6:+.1f} us a step ({spread})"
             )
         checkpoint = next(path for path in folder.glob("run-0-lines/ckpt-*"))
-        print(f"a checkpoint is {sum(p.stat().st_size for p in checkpoint.iterdir()):,} bytes; the log {run.LOG}")
+        print(f"a checkpoint is {sum(p.stat().st_size for p in checkpoint.iterdir()):,} bytes; the log {LOG}")
 
 
 if __name__ == "__main__":

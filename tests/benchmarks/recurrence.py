@@ -51,7 +51,11 @@ train Net on rows {{
 def ours(folder: Path, layer: str, units: int, threads: int, unrolled: int) -> tuple[Step, dict[str, Any]]:
     (folder / "net.nn").write_text(SPEC.format(layer=layer, units=units), encoding="utf-8")
     dotnn.scans.steps.UNROLLED = unrolled
-    graphs, onnx, options = compile_file(folder / "net.nn").program.graphs, backend("onnx"), Options(threads=threads)
+    graphs, onnx, options = (
+        compile_file(folder / "net.nn").program.graphs,
+        backend("onnx"),
+        Options(target="device", threads=threads),
+    )
     state = dict(onnx.start(onnx.lower(graphs["init"], options), options).run({"seed": np.array(1)}))
     session = onnx.start(onnx.lower(graphs["train"], options), options).train(state)
     rows = np.load(folder / "rows.npz")

@@ -1,11 +1,12 @@
 """Times a training step of dotnn beside PyTorch and scikit-learn, on this machine, in one go.
 
-    python -m tests.benchmarks.run [--rounds 7] [--threads 0] [--json FILE]
+    python -m tests.benchmarks.run [--rounds 7] [--threads 0] [--processor] [--json FILE]
 
 Every peer has a process of its own, starts from the same weights and gets the same rows in the same order. They take
 turns, round by round, so that a machine whose speed drifts does the same to all; what is told is the median over the
 rounds of the ratio within a round. Before anything is timed the losses of the first steps are compared: a peer that
-computes something else is no peer. Needs the extra `peers`. ``--threads 0`` leaves the number to each.
+computes something else is no peer. Needs the extra `peers`. ``--threads 0`` leaves the number to each. With
+``--processor`` and one thread the processor's own time is told, which other work on the machine hardly lengthens.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def compare(workers: list[Worker], steps: int) -> None:
                 raise SystemExit(f"step {step + 1}: the loss is {a} for dotnn and {b} for {name}")
 
 
-def measure(number: int, case: AnyCase, rounds: int, threads: int) -> dict[str, Any]:
+def measure(number: int, case: AnyCase, rounds: int, threads: int, clock: str = "seconds") -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         case.write(folder)
@@ -83,7 +84,7 @@ def measure(number: int, case: AnyCase, rounds: int, threads: int) -> dict[str, 
             times: dict[str, list[float]] = {peer: [] for peer in peers}
             for turn in range(rounds):
                 for worker in workers[turn % len(peers) :] + workers[: turn % len(peers)]:
-                    times[worker.name].append(worker.ask(case.steps)["seconds"] / case.steps)
+                    times[worker.name].append(worker.ask(case.steps)[clock] / case.steps)
         finally:
             for worker in workers:
                 worker.process.kill()
@@ -109,13 +110,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=0, help="0: each peer's own choice")
     parser.add_argument("--case", type=int, action="append", help="only this case, counted from 0")
+    parser.add_argument("--processor", action="store_true", help="the processor's own time in place of the clock's")
     parser.add_argument("--json", type=Path, help="the figures go here too")
     asked = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    found = []
+    found, clock = [], "processor" if asked.processor else "seconds"
     for number, case in enumerate(CASES):
         if asked.case is None or number in asked.case:
-            found.append(measure(number, case, asked.rounds, asked.threads))
+            found.append(measure(number, case, asked.rounds, asked.threads, clock))
             tell(found[-1])
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -16,7 +16,8 @@ from dotnn.job import Text
 from dotnn.plugins import Options, backend
 from dotnn.program import Program
 from dotnn.training.claims import check_claims, claimed_rows
-from dotnn.training.loop import Outcome, train
+from dotnn.training.events import Outcome
+from dotnn.training.loop import train
 from dotnn_grammar.problems import ProblemError
 
 Array = np.ndarray[Any, Any]
@@ -245,6 +246,15 @@ def test_training_ends_with_its_claims_and_records_them(nn: Nn, folder: Path) ->
     assert "it is perfect (on test)" in out
     code, out, _ = nn("claims", "runs/tell-001", "--format", "json")
     assert json.loads(out) == {"run": "runs/tell-001", "claims": result["claims"]}
+    # Elsewhere they are counted, and listed.
+    head, row = nn("runs")[1].splitlines()
+    assert head.endswith("claims held")
+    assert row.endswith("1 of 2")
+    assert json.loads(nn("runs", "--format", "json")[1])["claims"] == {"held": 1, "of": 2}
+    compared = nn("runs", "compare", "runs/tell-001", "runs/tell-001")[1].splitlines()
+    assert ["claims", "held", "1", "of", "2", "1", "of", "2"] in [line.split() for line in compared]
+    shown = [line.split(maxsplit=3) for line in nn("show", "tell.nn")[1].splitlines() if line.startswith("claim ")]
+    assert [line[3] for line in shown] == ["it learns", "it is perfect"]
 
 
 def test_a_run_on_its_way_is_asked_too(nn: Nn, folder: Path) -> None:

@@ -355,5 +355,5 @@ def test_help_loads_nothing_heavy():
 def test_the_verbs_are_the_files():
     here = Path(dotnn.commands.__file__).parent
     assert sorted(f.stem for f in here.glob("*.py")) == sorted(
-        [*VERBS, "__init__", "desk", "plugin", "sets", "several"]
+        [*VERBS, "__init__", "desk", "options", "plugin", "sets", "several"]
     )

@@ -14,8 +14,9 @@ from dotnn.plugins import Options, backend
 from dotnn.program import Program
 from dotnn.simplify import only
 from dotnn.spec import Spec
+from dotnn.training.events import Limits
 from dotnn.training.figures import number_of
-from dotnn.training.loop import Limits, train
+from dotnn.training.loop import train
 from dotnn.write import write_spec
 
 Array = np.ndarray[Any, Any]
@@ -204,3 +205,31 @@ def test_what_makes_no_sense(program: Callable[[str], Any], line: str, code: str
     with pytest.raises(ProblemError) as caught:
         program(line)
     assert caught.value.problems[0].code.startswith(code)
+
+
+def test_what_is_drawn_with_a_shape_is_drawn_for_each_row(tmp_path: Path) -> None:
+    """A column that is drawn, and made anew of an altered one: its noise is another one in each row, as at home."""
+    text = """
+    data d {
+      source generate 40
+      lit   = chance(50%)
+      far   = normal(0, 1)
+      image = real(lit) + normal(0, 0.1)[4, 4]
+      augment lit = chance(50%)
+      augment image = image + uniform(0, 1)[4, 4]
+      split train 80%, test 20%
+    }
+    net N(image: [b, 4, 4]) -> y: [b] { y = image -> flatten -> dense(1) -> squeeze }
+    train N on d {
+      loss (y - lit - far)^2
+      optimizer sgd(lr = 0.1)
+      batch 8
+      epochs 1
+    }
+    """
+    (tmp_path / "n.nn").write_text(text, encoding="utf-8")
+    graph = compile_file(tmp_path / "n.nn").program.graphs["train"]
+    drawn = {str(node.attributes["use"]): node.type.dims for node in graph.nodes if node.op == "random"}
+    assert drawn["augment lit#0"] == ("b",)
+    assert {dims for use, dims in drawn.items() if use.partition("#")[0] in ("image", "augment image")} == {("b", 4, 4)}
+    assert len(drawn) == 4

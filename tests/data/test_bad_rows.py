@@ -73,7 +73,7 @@ def test_a_class_that_training_does_not_know(bench):
     bench.write("rows.csv", "x,k\n1,a\n2,b\n")
     bench.write("exam.csv", "x,k\n3,a\n4,c\n")
     data = skipping(bench, "rows.csv", tests=["exam.csv"])
-    classes = find_classes(data, "k", bench.spans["y"], bench.folder)
+    classes, _ = find_classes(data, "k", bench.spans["y"], bench.folder)
     assert classes == ("a", "b")
     found = load(data, [bench.kind("k", *classes)], bench.spans, bench.folder)
     assert found.splits["test"].arrays["y"].tolist() == [0]
@@ -82,7 +82,7 @@ def test_a_class_that_training_does_not_know(bench):
 
 def test_a_class_without_a_text_is_none(bench):
     bench.write("rows.csv", "x,k\n1,a\n2,\n3,b\n")
-    assert find_classes(skipping(bench, "rows.csv"), "k", bench.spans["y"], bench.folder) == ("a", "b")
+    assert find_classes(skipping(bench, "rows.csv"), "k", bench.spans["y"], bench.folder)[0] == ("a", "b")
 
 
 def test_nothing_is_left_of_a_part(bench, refused):

@@ -9,7 +9,7 @@ import numpy as np
 
 from dotnn.compiler import compile_file
 from dotnn.data import Dataset
-from dotnn.inputs.columns import DataBlock
+from dotnn.inputs.block import DataBlock
 from dotnn.read import read_text
 from dotnn.squares import derive_key, uniform24
 from dotnn_grammar.source import Source

@@ -89,10 +89,10 @@ def test_classes_of_a_sample(bench):
 
     bench.write("rows.csv", "k\n" + "a\n" * 50 + "b\n" * 50)
     span = bench.spans["y"]
-    assert find_classes(bench.data("rows.csv"), "k", span, bench.folder, most=100) == ("a", "b")
-    assert find_classes(bench.data("rows.csv"), "k", span, bench.folder, most=99) == ("a", "b")
+    assert find_classes(bench.data("rows.csv"), "k", span, bench.folder, most=100) == (("a", "b"), True)
+    assert find_classes(bench.data("rows.csv"), "k", span, bench.folder, most=99) == (("a", "b"), False)
     # Those that a glance sees; one class is no reason to complain there.
-    assert find_classes(bench.data("rows.csv"), "k", span, bench.folder, most=49) == ("a",)
+    assert find_classes(bench.data("rows.csv"), "k", span, bench.folder, most=49) == (("a",), False)
 
 
 # ---- many files

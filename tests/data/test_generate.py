@@ -12,7 +12,7 @@ import pytest
 
 from dotnn.compiler import check_file, compile_file
 from dotnn.data import Dataset, generate
-from dotnn.inputs.columns import DataBlock
+from dotnn.inputs.block import DataBlock
 from dotnn.ops.random import use_of
 from dotnn.plugins import Hosting, Options, backend
 from dotnn.read import read_text

@@ -185,8 +185,17 @@ def test_an_exam_of_its_own(book):
 
 
 def test_a_check_reads_only_the_beginning(book, monkeypatch):
-    book.write("book.txt", LETTERS.encode() * 30_000 + b"\xff")
+    book.write("book.txt", LETTERS.encode() * 60_000 + b"\xff")
     assert check_file(book.folder / "book.nn").summary
+
+
+def test_a_check_counts_as_training_does_or_says_about(book):
+    path = book.folder / "book.nn"
+    exact = check_file(path).summary
+    assert exact == (f"Next learns {made(book, 'book.nn').program.parameters:,} numbers from book",)
+    book.write("book.txt", LETTERS.encode() * 90_000)
+    (large,) = check_file(path).summary
+    assert large == exact[0].replace("learns ", "learns about ") + ", of which the beginning was read"
 
 
 def test_bytes_that_are_no_text(book, refused):

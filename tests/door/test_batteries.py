@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.sets import specs_folder
 
@@ -11,6 +12,7 @@ from dotnn.elaborate.library import standard_names
 from dotnn.operation import Operation, lookup, operations
 from dotnn.plugins import Options, backend
 from dotnn.testing import FailedError, check_backend, check_definition, check_op, check_source
+from dotnn.testing.shelf import near
 
 ROOT = Path(__file__).parents[2]
 SPECS = sorted(specs_folder().glob("*.nn"))
@@ -107,6 +109,16 @@ def test_a_backend_that_raises_is_told_where():
     assert all(not check.ok for check in report.checks)
     assert "KeyError: 'nothing' (" in str(report)
     assert "test_batteries.py:" in str(report)
+
+
+def test_where_rounding_alone_is_far_off_a_backend_may_be_a_few_times_as_far():
+    wanted = {"gradient w": np.array([3.0, 4.0])}
+    off = {size: {"gradient w": np.array([3.0, 4.0 + 5 * size])} for size in (9e-7, 3e-6, 5e-6)}
+    near(off[9e-7], wanted, 1e-6)
+    near(off[3e-6], wanted, 1e-6, rounded=lambda: off[9e-7])
+    for made, rounded in ((off[3e-6], None), (off[5e-6], lambda: off[9e-7]), (off[3e-6], lambda: wanted)):
+        with pytest.raises(FailedError, match=r"gradient w is off by [35].0e-06 \(at most "):
+            near(made, wanted, 1e-6, rounded)
 
 
 @pytest.mark.parametrize(

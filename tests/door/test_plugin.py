@@ -164,7 +164,7 @@ for report in reports:
 
 
 def test_it_passes_the_batteries(with_plugin):
-    done = with_plugin.python("-c", f"SPECS = {str(ROOT / 'specs')!r}\n{BATTERIES}")
+    done = with_plugin.python("-c", f"SPECS = {str(ROOT / 'specs')!r}\n{BATTERIES}", patience=900)
     assert done.code == 0, done.err
     assert "operation squareplus: all 11 checks hold" in done.out
     assert "ok    the backend onnx gives the formula's numbers (24)" in done.out

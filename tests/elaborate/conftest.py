@@ -11,7 +11,8 @@ import pytest
 from dotnn.build import Builder
 from dotnn.compiler import lower
 from dotnn.graph import Graph
-from dotnn.inputs.columns import DataBlock, no_fit
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.fit import no_fit
 from dotnn.plan import params_of
 from dotnn.plugins import Options, backend
 from dotnn.program import Pass

@@ -118,7 +118,7 @@ REFUSED = {
     "x[..., 1, 2, 3]": "dims",
     "x[x]": "whole number",
     "sum(x, over = 5)": "names no dim",
-    "sum(x, over = q)": "nothing called `q`",
+    "sum(x, over = q)": "no dim `q`",
     "fold(x, [7])": "last dims",
     "x @ x": "fit",
     "x(3)": "can be called",

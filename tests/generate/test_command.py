@@ -1,12 +1,16 @@
 """`nn generate` as a person uses it."""
 
 import json
+import math
+import re
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.generate.conftest import HERE
 
+from dotnn.commands.predict import _short
 from dotnn.program import Program
 
 PROMPT = "two old dog sees one small house"
@@ -41,15 +45,19 @@ def test_a_seed_repeats_a_text_and_another_does_not(nn, pairs):
 
 def test_what_was_never_seen_is_said(nn, pairs):
     """A sentence goes in as any other text does: words that it does not know are all one to it."""
-    code, out, _ = nn("generate", pairs / "run", "--prompt", "two purple dog sees", "--length", 3)
+    code, out, err = nn("generate", pairs / "run", "--prompt", "two purple dog sees", "--length", 3)
     assert code == 0
+    assert "note: training never saw purple; the net" in err
     assert len(out.split()) == 3
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "give it what it reads, `en`: --prompt TEXT"),
+        ((), 'give it what it reads, `en`: --prompt "'),
+        (("--prompt", " "), 'give it what it reads, `en`: --prompt "'),
+        (("--prompt", "a", "--seed", 2**63), f"`--seed {2**63}`: a seed has 64 bits"),
+        (("--prompt", "a", "--with", "ex=b"), "the net reads no column `ex`"),
         (("--prompt", "a", "--temperature", -1), "`--temperature -1`: it must be 0 or more"),
         (("--prompt", "a", "--top-p", 1.5), "`--top-p 1.5`: it is a share"),
         (("--prompt", "a", "--beam", 3, "--top-k", 2), "it follows the likeliest texts, and draws nothing"),
@@ -63,6 +71,69 @@ def test_mistakes_are_explained(nn, pairs, words, said):
     code, out, err = nn("generate", pairs / "run", *words)
     assert (code, out) == (1, "")
     assert said in " ".join(err.split())
+
+
+def test_asked_it_says_what_it_writes(nn, pairs):
+    """Its spec has no `answer`: it needs what it reads alone, and gives no table of scores."""
+    code, out, _ = nn("predict", pairs / "run", PROMPT)
+    assert code == 0
+    assert out.startswith(f"{SAID}  ")
+    assert out.endswith(" %\n")
+    table = pairs / "asked.csv"
+    table.write_text(f"en\n{PROMPT}\none red cat likes two small house\n")
+    code, out, _ = nn("predict", pairs / "run", table, "--format", "json")
+    first, second = map(json.loads, out.splitlines())
+    assert (code, first["answer"]) == (0, SAID)
+    alone = json.loads(nn("generate", pairs / "run", "--prompt", PROMPT, "--temperature", 0, "--format", "json")[1])
+    assert math.log(first["probability"]) == pytest.approx(alone["log_share"], abs=1e-4)
+    assert second["answer"].split()[0] != "mbwa"
+    assert nn("predict", pairs / "run", table, "--format", "csv")[1].startswith(f"answer,probability\n{SAID},0.")
+
+
+BOOK = """
+data book {
+  source text "tale.txt"
+  token = characters
+  next  = token shifted by 1
+  window 12
+  split train 80%, test 20%  in order
+}
+net Next(token: int[b, t] < vocab) -> logits: [b, t, vocab] { logits = token -> embedding(vocab, 8) -> dense(vocab) }
+train Next on book {
+  loss cross_entropy(logits, next)
+  optimizer adam(lr = 0.03)
+  batch 8
+  epochs 2
+}
+"""
+
+
+def test_asked_how_a_text_goes_on_it_says_the_next_token(nn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exam = "Once a sly fox met two brown dogs beside the river. "
+    Path("tale.txt").write_text("The king had a cat, and the cat had a fine hat. " * 16 + exam * 4)
+    Path("book.nn").write_text(BOOK)
+    code, _, err = nn("train", "book.nn", "--out", "run")
+    assert code == 0
+    proposed = re.search(r'nn generate run --prompt "([\w ]+)"\n', err)
+    assert proposed is not None, err
+    assert proposed[1] in exam + exam
+    code, out, _ = nn("predict", "run", "The ki", "--format", "json")
+    said = json.loads(out)
+    assert (code, list(said)) == (0, ["answer", "probability"])
+    out = nn("generate", "run", "--prompt", "The ki", "--length", 1, "--temperature", 0, "--format", "json")[1]
+    likeliest = json.loads(out)
+    assert said["answer"] == likeliest["text"]
+    assert math.log(said["probability"]) == pytest.approx(likeliest["log_share"], abs=1e-5)
+    # Nothing is kept from token to token: what comes next hangs on one letter.
+    out = nn("generate", "run", "--prompt", "The", "--length", 30, "--beam", 2)[1]
+    assert out == nn("generate", "run", "--prompt", "The", "--length", 30, "--beam", 2, "--backend", "reference")[1]
+
+
+def test_a_white_space_that_comes_next_is_seen():
+    assert _short("\n") == '"\\n"'
+    assert _short(" ") == '" "'
+    assert _short("two words") == "two words"
 
 
 @pytest.fixture

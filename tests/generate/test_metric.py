@@ -56,6 +56,25 @@ def test_it_is_the_figure_of_the_texts_that_are_written(pairs):
     assert result["test"]["same"] == pytest.approx(by_hand(written, meant), abs=1e-9)
 
 
+def test_a_claim_speaks_of_it(nn, pairs):
+    """After training, and by `nn claims`; its rows are those of the place, on which the net writes anew."""
+    result = json.loads((pairs / "run/result.json").read_text())
+    code, told, _ = nn("claims", pairs / "run", "--format", "json")
+    assert code == 0
+    assert json.loads(told)["claims"] == result["claims"]
+    first, second, third = result["claims"]
+    same = {split: result[split]["same"] for split in ("val", "test")}
+    assert (first["figure"], first["on"], first["holds"]) == (pytest.approx(same["test"], abs=1e-9), "test", True)
+    assert second["figure"] == pytest.approx(same["test"] - same["val"], abs=1e-9)
+    assert third["figure"] == pytest.approx(result["val"]["error"], abs=1e-6)
+    program = Program.model_validate_json((pairs / "run/program.json").read_bytes())
+    assert [claim.share for claim in program.claims] == [False, False, True]
+    assert {place.graph: place.graph in program.graphs for place in program.claimed_on} == {
+        "claims.pairs.test": False,  # nothing but texts is measured there
+        "claims.pairs.val": True,
+    }
+
+
 def by_hand(written, meant):
     """Papineni et al. 2002, with a Counter for each sentence."""
     from collections import Counter

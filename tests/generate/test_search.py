@@ -8,7 +8,7 @@ import pytest
 from tests.generate.conftest import compiled, run
 
 from dotnn import plugins
-from dotnn.generate.search import LENGTHS, drawn, likeliest
+from dotnn.generate.search import LENGTHS, _highest, drawn, likeliest
 from dotnn.generate.writer import Way, Writer
 from dotnn.program import Generation
 
@@ -108,6 +108,17 @@ def test_it_ends_where_the_window_does():
     [[text]] = likeliest(table, np.array([[2]]), 1, 50)
     assert len(text.tokens) == 4  # begins with two, has room for three more, and the last need not be read again
     assert table.asked == 4
+
+
+def test_the_highest_are_found_as_by_putting_all_in_order():
+    numbers = np.random.default_rng(0)
+    for size, most in [(1, 1), (7, 3), (50, 5), (400, 20)]:
+        scores = numbers.integers(0, most, size).astype(float)
+        scores[numbers.integers(0, size, size // 3)] = -np.inf
+        for count in (1, 4, 60):
+            assert _highest(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
+    broken = np.array([1.0, np.nan, 3.0, np.nan])
+    assert _highest(broken, 3).tolist()[:2] == [2, 0]
 
 
 def writer(name="Learned", **words):

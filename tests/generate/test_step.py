@@ -136,6 +136,22 @@ def test_sums_of_what_came_before():
     agree(sketch(write))
 
 
+@pytest.mark.parametrize(("dilation", "before"), [(1, 2), (2, 4), (1, 4), (2, 6)])
+def test_a_convolution_is_made_at_one_place(dilation, before):
+    """Of windows that reach over the beginning, and that end before the place itself."""
+
+    def write(tape, x):
+        kernel = tape.add("slice", x.tape.values["table"], axis=0, start=0, stop=6).reshape((4, 2, 3))
+        moved = tape.add("normalise", x, eps=1e-3).transpose((0, 2, 1))
+        how = {"stride": (1,), "dilation": (dilation,), "before": (before,), "after": (0,), "groups": 2}
+        every = tape.add("convolve", moved, kernel, **how)
+        return tape.add("slice", every, axis=2, start=0, stop=6).transpose((0, 2, 1)) + x
+
+    made = agree(sketch(write))
+    assert [str(node.type) for node in made.next.nodes if node.op == "convolve"] == ["f32[b, 4, 1]"]
+    assert [str(fed.type) for fed in made.next.inputs if fed.role == "cache"] == ["f32[b, 4, 6]"]
+
+
 @pytest.mark.parametrize("op", ["sum", "mean", "max", "cumulate", "sort"])
 def test_what_mixes_all_places_is_refused(op):
     def write(tape, x):

@@ -157,7 +157,7 @@ def test_a_gradient_that_is_one_percent_off_is_caught(name, monkeypatch):
 def test_every_flow_has_its_mutant():
     """One for each real input of an operation: counted, so that none is lost quietly."""
     count = {name: len(list(mutants(lookup(name), list(cases_of(name, each=6))))) for name in WITH_GRADIENT}
-    two = {"add", "sub", "mul", "div", "pow", "maximum", "minimum", "mod", "select", "matmul"}
+    two = {"add", "sub", "mul", "div", "pow", "maximum", "minimum", "mod", "select", "matmul", "overwrite"}
     two |= {"convolve", "convolve_back", "convolve_weight"}
     assert count.pop("concat") == 4
     assert count.pop("scan") == 5  # two carried, two scanned, one given

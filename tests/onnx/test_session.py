@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from dotnn.graph import Type
+from dotnn.graph import At, Type
 from dotnn.plugins import Executor, Options, Session, backends
 from dotnn.tape import Tape
 from dotnn_grammar.problems import ProblemError
@@ -163,6 +163,24 @@ def test_an_error_of_the_runtime_has_its_line(nets, rows):
     assert "GatherElements node" in problem.notes[0].text
     for name, array in session.state().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_an_error_of_the_runtime_has_its_words(nets):
+    """Where one place alone fits the node's name; else the line is all that is known of it."""
+    words = At(file="net.nn", line=9, column=8, end_line=9, end_column=20)
+    for others, column in ((), 8), ((words.model_copy(update={"column": 30, "end_column": 31}),), 1):
+        tape = Tape("one")
+        x = tape.input("x", Type(dtype="f32", dims=("b", 3)), "data")
+        label = tape.input("label", Type(dtype="i64", dims=("b",)), "label")
+        for number, at in enumerate((words, *others)):
+            with tape.at(at):
+                tape.output(f"y.{number}", tape.add("pick", x + number, label), "output")
+        fed = {"x": np.ones((2, 3), np.float32), "label": np.array([0, 7])}
+        with pytest.raises(ProblemError, match="X004") as caught:
+            nets.start(tape.graph()).run(fed)
+        span = caught.value.problems[0].span
+        assert span is not None
+        assert (span.line, span.column) == (9, column)
 
 
 def test_an_error_of_a_single_run_has_its_line(nets, rows):

@@ -75,6 +75,19 @@ def test_two_dims_in_every_way(nets, channels, kernel):
                 same(nets, graph)
 
 
+@pytest.mark.parametrize("channels", [(1, 16), (3, 32), (6, 16), (16, 32), (40, 16)], ids=str)
+@pytest.mark.parametrize("batch", [0, 1, 16, 48])
+def test_rows_in_whole_blocks_and_not(nets, channels, batch):
+    """On the processor's own target the gradient by the kernel goes by blocks of rows where these come out even."""
+    inner, outer = channels
+    kernels = (((3, 3), 1), ((3, 3), 2), ((1, 2), (2, 1)), ((2, 1), 3), ((4, 3), (3, 2)))
+    for (kernel, stride), (before, after) in product(kernels, ((1, 1), (0, 0), ((0, 2), (3, 1)))):
+        how = moves(2, stride, 1, before, after)
+        graph = trio(of("b", inner, 7, 6), of(outer, inner, *kernel), **how)[2]
+        assert ops(lower(graph, "cpu")).count("If") == 1
+        same(nets, graph, targets=("cpu",), batch=batch)
+
+
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("groups", [1, 2, 8])
 @pytest.mark.parametrize("stride", [1, 2, 3])
@@ -110,8 +123,8 @@ def test_the_same_numbers_at_any_number_of_threads(nets):
     pool = {**moves(2, 2, 1, 1, 1, None), "size": (3, 3)}
     x = of("b", 4, 9, 9)
     graphs.append(graph_of("window_put", [lookup("window_max").infer(x, **pool), x], **pool))
-    for graph in graphs:
-        same(nets, graph, targets=("portable", "cpu"), threads=(1, 2, 4), batch=9)
+    for graph, batch in product(graphs, (9, 16)):
+        same(nets, graph, targets=("portable", "cpu"), threads=(1, 2, 4), batch=batch)
 
 
 def test_a_kernel_with_many_places_is_no_long_file(nets):
@@ -123,6 +136,26 @@ def test_a_kernel_with_many_places_is_no_long_file(nets):
     graph = trio(x, w, **moves(1, 3, 1, 5, 4, 2))[2]
     assert len(check(graph).graph.node) < 60
     same(nets, graph)
+
+
+@pytest.mark.parametrize(("batch", "far"), [(1, 0), (3, 0), (3, 300), (40, 0)])
+def test_mean_and_variance_of_channels_are_one_kernel(nets, batch, far):
+    """Far from 0 too: the mean is taken away before anything is squared."""
+    for dims, keep in product(((3, 5, 4), (2, 1), (1, 6, 2, 3)), (True, False)):
+        tape = Tape("moments")
+        x = tape.input("x0", of("b", *dims), "data") + tape.literal(float(far))
+        axes = (0, *range(2, x.type.rank))
+        for name in ("mean", "variance"):
+            tape.output(name, tape.add(name, x, axes=axes, keep=keep), "output")
+        graph = tape.graph()
+        assert ops(lower(graph, "cpu"))[1:2] == ["BatchNormalization"]
+        assert "BatchNormalization" not in ops(lower(graph, "cuda"))
+        feeds = drawn(graph, batch)
+        want = judged(graph, feeds, Options(float64=True))
+        for target in ("portable", "cpu"):
+            got = nets.start(graph, Options(target=target, threads=1)).run(feeds)
+            for name in want:
+                np.testing.assert_allclose(got[name], want[name], rtol=1e-5, atol=1e-6 + 1e-4 * bool(far))
 
 
 def test_a_bias_is_added_on_the_way(nets):

@@ -174,7 +174,7 @@ def test_short_numbers_are_rounded_in_the_loops_too(path: Path) -> None:
 
 def test_each_row_is_by_itself_in_a_scan_and_a_metric_can_be_measured(path: Path) -> None:
     check_file(path)  # recall is made of totals: it needs to know that a row's guess is its own
-    from dotnn.inputs.columns import no_fit
+    from dotnn.inputs.fit import no_fit
     from dotnn.job import Job, Text
 
     builder: Builder = Job.of(Text.read(path), None, {}).builder(no_fit)

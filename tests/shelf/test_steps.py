@@ -68,7 +68,7 @@ ENDED = {
     "one_cycle(peak = 0.1, end = 0.03)": 0.03,
     "constant(0.03)": 0.03,
     "warmup(20) then 0.03": 0.03,
-    "stairs(from = 0.1, every = 40)": 0.1 * 0.1 ** (399 // 40),
+    "step_decay(from = 0.1, every = 40)": 0.1 * 0.1 ** (399 // 40),
 }
 
 
@@ -218,7 +218,7 @@ def test_it_remembers_nothing_before_and_after_its_turn(tmp_path):
 
 SENSELESS = {
     "sgd(lr = exponential(from = 0.1, to = 0))": "by factors nothing comes to 0 or back",
-    "sgd(lr = stairs(from = 0.1, every = 0))": "a stair is at least one step long",
+    "sgd(lr = step_decay(from = 0.1, every = 0))": "a stair is at least one step long",
     "sgd(lr = cyclic(from = 0.1, to = 1, up = 0))": "up and down take one step each",
     "sgd(lr = inverse_root(peak = 0.1, rise = 0))": "the rise takes one step",
     "sgd(lr = one_cycle(peak = 0.1, up = 1))": "the way up is a share of all steps",

@@ -10,8 +10,9 @@ from tests.sets import copy_data
 from dotnn.claims.verdict import Verdict
 from dotnn.compiler import Compiled, compile_file
 from dotnn.plugins import Options, backend
+from dotnn.training.events import Outcome
 from dotnn.training.figures import number_of
-from dotnn.training.loop import Outcome, train
+from dotnn.training.loop import train
 
 SPECS = Path(__file__).parents[2] / "specs"
 DECLARED = [(seed, seed) for seed in range(1, 6)]

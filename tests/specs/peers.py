@@ -5,6 +5,7 @@ The figures in specs/README.md come from here: `python -m tests.specs.peers [SPE
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
 import torch
@@ -13,7 +14,7 @@ from tests.specs.lab import SPECS
 from torch import nn
 
 from dotnn.compiler import compile_file
-from dotnn.inputs.columns import DataBlock
+from dotnn.inputs.block import DataBlock
 from dotnn.job import Text
 
 Parts = dict[str, dict[str, torch.Tensor]]
@@ -105,6 +106,10 @@ def arm() -> str:
         return f"{(miss(data['test']) > 0.06).double().mean():.2%} missed"
 
 
+def surprise(net: nn.Module, x: torch.Tensor, y: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    return bce(net(x[places]), y[places])
+
+
 def depth() -> str:
     told = []
     for block, layers in (
@@ -114,7 +119,7 @@ def depth() -> str:
         train, test = (rows("depth", block)[split] for split in ("train", "test"))
         net = plain(*layers, nn.Flatten(0))
         x, y = train["point"], train["which"].float()
-        fit(net, lambda p, n=net, x=x, y=y: bce(n(x[p]), y[p]), len(y), 100, 200, 3e-2)  # type: ignore[misc]
+        fit(net, partial(surprise, net, x, y), len(y), 100, 200, 3e-2)
         with torch.no_grad():
             told.append(f"{block} {((net(test['point']) > 0) != (test['which'] > 0)).double().mean():.1%} wrong")
     return ", ".join(told)

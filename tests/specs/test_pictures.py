@@ -11,7 +11,8 @@ from tests.specs.lab import SPECS, figure
 
 from dotnn.compiler import Compiled, compile_file
 from dotnn.plugins import Options, backend
-from dotnn.training.loop import Outcome, train
+from dotnn.training.events import Outcome
+from dotnn.training.loop import train
 
 
 def run(

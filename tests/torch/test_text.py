@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.objectives.test_steps import TWO
 from tests.torch.conftest import HERE, ROOT, compiled, export
 
 from dotnn.plugins import Options, backend
@@ -116,3 +117,59 @@ layer kept()(x: [..., n]) -> [..., n] {
   return x
 }
 """
+
+LOOK = """
+data d {
+  source generate 40
+  x = normal(0, 1)[5, 4]
+  y = normal(0, 1)
+  split train 80%, val 20%
+}
+net N(x: [b, t, n]) -> z: [b] {
+  seen = x -> dense(4) -> attend(2)
+  z = mean(seen, over = t) -> dense(1) -> squeeze
+}
+train N on d {
+  loss (z - y)^2
+  optimizer sgd(lr = 0.1)
+  precision bf16
+  batch 8
+  epochs 1
+}
+"""
+BATCHED = "every batch first, second"
+REFUSED = {
+    "the library's text": (LOOK, "", "", "seen = x -> dense(4) -> attend(2)", "a product in short numbers"),
+    "keep": (TWO, BATCHED, f"{BATCHED}\n keep best val.error", "keep best val.error", "`keep` beside steps"),
+    "accumulate": (TWO, BATCHED, f"{BATCHED}\n accumulate 2", "accumulate 2", "`accumulate` beside steps"),
+    "a state": (TWO, "a = x ->", "a = x -> batch_norm ->", "loss (A(x) - y)^2", "where a net has a `state`,"),
+    "a rate": (TWO, "loss (B(x)", "rate 0.1 for *.b\n loss (B(x)", "rate 0.1 for *.b", "`rate` in a step"),
+    "a schedule now and then": (
+        TWO.replace(BATCHED, "every 2 batches first\n every batch second"),
+        "optimizer sgd(lr = 0.1)",
+        "optimizer sgd(lr = cosine(from = 0.1))",
+        "optimizer sgd(lr = cosine(from = 0.1))",
+        "a schedule in a step that is taken after several batches only",
+    ),
+    "an altered column": (
+        TWO,
+        "y = normal(0, 1)",
+        "z[i] = x[i] for i in 0..3\n  y = normal(0, 1) + sum(z, over = -1)\n  augment x = 2 * x",
+        "z[i] = x[i] for i in 0..3",
+        "made of an altered one",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_text_is_said_at_the_line_of_the_spec(name, tmp_path):
+    text, before, after, line, what = REFUSED[name]
+    text = text.replace(before, after, 1) if before else text
+    with pytest.raises(ProblemError) as caught:
+        text_of(tmp_path / "refused.nn", text)
+    (problem,) = caught.value.problems
+    assert problem.code == "Q010"
+    assert what in problem.title_text
+    assert problem.span is not None
+    assert text.splitlines()[problem.span.line - 1].strip() == line
+    assert [note.span.file for note in problem.notes] == (["std/attention.nn"] if text == LOOK else [])

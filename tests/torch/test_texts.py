@@ -1,4 +1,4 @@
-"""Texts in windows and pairs of texts as PyTorch files: the same losses as ours; what has no text there is refused."""
+"""Texts and series in windows and pairs of texts as PyTorch files: the same losses as ours; the rest is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("spec", [TEXT, PAIRS], ids=["windows", "pairs"])
+@pytest.mark.parametrize(
+    "spec", [TEXT, PAIRS, SERIES.replace("standardise(x)", "x / 10")], ids=["windows", "pairs", "series"]
+)
 def test_the_same_losses(bench: Path, nn, spec: str) -> None:
     (bench / "text.nn").write_text(spec.replace("epochs 1", "epochs 3"), encoding="utf-8")
     assert nn("train", "text.nn", "--out", "run")[0] == 0
@@ -39,8 +41,15 @@ def test_the_same_losses(bench: Path, nn, spec: str) -> None:
 
 @pytest.mark.parametrize(
     ("spec", "what"),
-    [(SERIES, "a column that is computed in windows"), (MAIL, "`batched` in a train block")],
-    ids=["series", "lengths"],
+    [
+        (MAIL, "`batched` in a train block"),
+        (SERIES, "what is fitted on rows that are windows"),
+        (
+            TEXT.replace("  next   = token shifted by 1", "  next   = (token shifted by 1) // 2 * 2"),
+            "computed of texts",
+        ),
+    ],
+    ids=["lengths", "fitted", "computed"],
 )
 def test_what_has_no_text_there(bench: Path, nn, spec: str, what: str) -> None:
     (bench / "text.nn").write_text(spec, encoding="utf-8")

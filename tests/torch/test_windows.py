@@ -43,9 +43,9 @@ BODIES = {
     "series": (
         "[3, 12]",
         "conv(4, 3, padding = [4, 0], dilation = 2) -> instance_norm -> depthwise_conv(5, times = 2) -> max_pool(3)"
-        " -> upsample(3) -> global_mean",
+        " -> upsample(3) -> global_mean_pool",
     ),
-    "volumes": ("[2, 4, 3, 5]", 'conv(3, padding = "valid") -> global_max'),
+    "volumes": ("[2, 4, 3, 5]", 'conv(3, padding = "valid") -> global_max_pool'),
 }
 
 

@@ -184,8 +184,11 @@ def test_block_in() -> None:
     from dotnn_grammar.source import Source
 
     spec = read_text(Source(name="s.nn", text=TABLE))
-    assert block_in(spec, "there.test").name == "there"  # type: ignore[union-attr]
-    assert block_in(spec, "brighter").base == "here"  # type: ignore[union-attr]
+    there, brighter = block_in(spec, "there.test"), block_in(spec, "brighter")
+    assert there is not None
+    assert there.name == "there"
+    assert brighter is not None
+    assert brighter.base == "here"
     assert block_in(spec, "test") is None
     assert block_in(spec, None) is None
 

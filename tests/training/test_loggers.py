@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from dotnn import plugins
+from dotnn.training.events import Observer
 from dotnn.training.loggers import FOLDER, Guarded, open_loggers
-from dotnn.training.loop import Observer, train
+from dotnn.training.loop import train
 from dotnn_grammar.problems import ProblemError
 
 
@@ -58,7 +59,7 @@ def test_a_run_that_goes_on_takes_back_what_came_after_its_checkpoint(tmp_path, 
     pytest.importorskip("tensorboardX", reason="pip install 'dotnn[tensorboard]'")
     from tensorboardX.proto.event_pb2 import SessionLog
 
-    from dotnn.training.loop import Start
+    from dotnn.training.events import Start
 
     (log,) = open_loggers(["tensorboard"], tmp_path, make_program(), print)
     log.started(Start(make_program(), {}, 7, 3, 21, at=14))

@@ -8,7 +8,9 @@ import pytest
 from dotnn import plugins
 from dotnn.data import Dataset, Rows
 from dotnn.program import Patience, Reached, Watch
-from dotnn.training.loop import Flag, Limits, Observer, train
+from dotnn.training.events import Limits, Observer
+from dotnn.training.loop import train
+from dotnn.training.measure import Flag
 
 
 @pytest.fixture

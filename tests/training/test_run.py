@@ -16,6 +16,7 @@ from dotnn.training.baseline import baseline
 from dotnn.training.display import Lines, Screen, clock, is_share, shown, sparkline
 from dotnn.training.loop import train
 from dotnn.training.rules import Best, Rules, keeper
+from dotnn.training.store import LOG
 from dotnn.training.summary import summary
 from dotnn_grammar.problems import ProblemError
 
@@ -255,7 +256,7 @@ def test_the_summary_tells_figures_places_and_what_next(make_program, dataset, b
     program = make_program(epochs=2)
     outcome = train(program, dataset, backend, plugins.Options())
     guess = baseline(program, dataset, backend, plugins.Options(), "test")
-    text = summary(program, outcome, tmp_path, [run.LOG, run.WEIGHTS], guess, ["nn show points.nn"])
+    text = summary(program, outcome, tmp_path, [LOG, run.WEIGHTS], guess, ["nn show points.nn"])
     assert "2 epochs (14 steps" in text
     assert f"{100 * outcome.splits['test']['error']:.1f} %" in text
     assert "always answering" in text

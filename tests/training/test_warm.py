@@ -40,6 +40,22 @@ def test_the_notes_name_everything_that_did_not_fit(tmp_path):
     ]
 
 
+def test_a_part_is_found_in_a_net_of_another_name(tmp_path):
+    """A net that told digits hands its eyes to one that does something else; where two could be meant, none is."""
+    made = warm(
+        state(B_eye_W=(2,), B_eye_b=(1,), B_head=(3,)), {n: a * 7 for n, a in state(A_eye_W=(2,), A_eye_b=(4,)).items()}
+    )
+    assert (made.taken, made.missing, made.extra) == (("B.eye.W",), ("B.head",), ())
+    assert made.resized == (("B.eye.b", (1,), (4,)),)
+    assert np.all(made.state["B.eye.W"] == 7)
+    assert "note: from a net of another name: A.eye.W as B.eye.W" in notes(made, tmp_path)
+    for ours, theirs in (({"B_x": (2,), "C_x": (2,)}, {"A_x": (2,)}), ({"B_x": (2,)}, {"A_x": (2,), "C_x": (2,)})):
+        made = warm(state(**ours), state(**theirs))
+        assert (made.taken, made.extra) == ((), tuple(state(**theirs)))
+    made = warm(state(A_x=(2,), B_x=(2,)), state(A_x=(2,)))
+    assert (made.taken, made.missing) == (("A.x",), ("B.x",))
+
+
 def test_what_belongs_to_the_run_stays_behind():
     assert [n for n in ("Net.W", "Net.norm.mean", "Net.W:adam.m", "step", "key") if carried(n)] == [
         "Net.W",

@@ -67,3 +67,12 @@ def test_places_of_the_greatest_count_through_the_whole_tensor(tools):
     feeds = {"x": np.array([[[3, 1, 2, 0]] * 2] * 2, np.float64), "g": np.arange(1, 13.0).reshape(2, 2, 3)}
     wanted = [[[1, 0, 5, 0], [4, 0, 11, 0]], [[7, 0, 17, 0], [10, 0, 23, 0]]]
     assert tools.own(tape.graph()).run(feeds)["y"].tolist() == wanted
+
+
+def test_one_of_a_hundred_is_taken(tools):
+    tape = Tape("long")
+    x = tape.input("x", Type(dtype="f64", dims=(2, 100)), "data")
+    i = tape.input("i", Type(dtype="i64", dims=(2, 3)), "data")
+    tape.output("y", tape.add("take", x, i, axis=1), "output")
+    feeds = {"x": np.arange(200.0).reshape(2, 100), "i": np.array([[99, 0, 64], [5, 5, 70]])}
+    assert tools.own(tape.graph()).run(feeds)["y"].tolist() == [[99, 0, 64], [105, 105, 170]]

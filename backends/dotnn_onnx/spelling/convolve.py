@@ -85,11 +85,28 @@ def convolve_weight(w: Writer, node: Node) -> None:
     if moves.taps > MOST_TAPS and node.type.dtype != "f64":
         _weight_by_convolution(w, node, x, g, have, given, moves, groups)
         return
+    if blocked.suits_weight(w, have, node.type, moves, groups):
+        from dotnn_onnx.inside import either  # it builds on the writer, which knows these rules
+
+        either(
+            w,
+            node,
+            blocked.whole(w, have.dims[0]),
+            lambda inside: blocked.weight(inside, x, g, have, given, node.type, moves),
+            lambda inside: _weight(inside, node, x, g, have, given, moves, groups),
+        )
+        return
+    _weight(w, node, x, g, have, given, moves, groups, to=node.name)
+
+
+def _weight(
+    w: Writer, node: Node, x: str, g: str, have: Type, given: Type, moves: Moves, groups: int, to: str | None = None
+) -> str:
+    """`convolve_weight` in plain operators; what it is called in the file."""
     outputs, each_in = cast("Each", node.type.dims[:2])
     channels = cast(int, have.dims[1])
     if groups == 1 and set(moves.stride) == {1} and moves.rank > 1 and channels >= FEW and moves.taps > 1:
-        _weight_of_both(w, node, x, g, have, given, moves)
-        return
+        return _weight_of_both(w, node, x, g, have, given, moves, to)
     # Channels first: then all rows and places are one long dim, and the sum over them is one matrix product.
     turned = _channels_first(w, beside(w, x, moves.before, moves.after, 0, have), have, moves)
     length = multiply((have.dims[0], *places(given)))
@@ -107,10 +124,12 @@ def convolve_weight(w: Writer, node: Node) -> None:
         made = w.emit("MatMul", rows, w.emit("Transpose", columns, perm=[0, 2, 1]))
     apart = w.reshape(made, (), (outputs, taps, each_in))
     swapped = apart if each_in == 1 or taps == 1 else w.emit("Transpose", apart, perm=[0, 2, 1])
-    w.reshape(swapped, (), node.type.dims, to=node.name)
+    return w.reshape(swapped, (), node.type.dims, to=to)
 
 
-def _weight_of_both(w: Writer, node: Node, x: str, g: str, have: Type, given: Type, moves: Moves) -> None:
+def _weight_of_both(
+    w: Writer, node: Node, x: str, g: str, have: Type, given: Type, moves: Moves, to: str | None
+) -> str:
     """With stride 1 the picture is moved for the places of the kernel's last dim alone, and the gradient for those of
     the others, each down its zeros: products of the two have all places, and far fewer numbers are copied.
     """
@@ -137,7 +156,7 @@ def _weight_of_both(w: Writer, node: Node, x: str, g: str, have: Type, given: Ty
         made.append(w.reshape(w.emit("Gemm", left, right, transB=1), (), (len(moved), outputs, channels, 1)))
     all_places = made[0] if len(made) == 1 else w.emit("Concat", *made, axis=3)
     turned = w.emit("Transpose", all_places, perm=[1, 2, 0, 3])
-    w.reshape(turned, (), node.type.dims, to=node.name)
+    return w.reshape(turned, (), node.type.dims, to=to)
 
 
 def _wide(w: Writer, x: str, have: Type, moves: Moves) -> str:

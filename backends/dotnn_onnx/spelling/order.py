@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
+
 from dotnn.graph import Dim, Dtype, Node
 from dotnn_onnx.spelling.index import place_of
 from dotnn_onnx.spelling.rules import spelling
@@ -42,3 +44,33 @@ def put(w: Writer, node: Node) -> None:
     start = w.cast(zeros(w, node), "f64")
     added = w.emit("ScatterElements", start, place_of(w, index), w.cast(w[x], "f64"), axis=axis, reduction="add")
     w.cast(added, node.type.dtype, to=node.name)
+
+
+@spelling("overwrite")
+def overwrite(w: Writer, node: Node) -> None:
+    x, row, place = node.inputs
+    before = node.type.dims[: whole(node, "axis")]
+    # Whole rows are moved; ScatterElements moves each number by itself, and Where writes all places.
+    w.emit("ScatterND", w[x], _coordinates(w, place, before), w[row], to=node.name)
+
+
+def _coordinates(w: Writer, place: str, before: tuple[Dim, ...]) -> str:
+    """Where the place is of each row, i64[…, 1, rank]; ``before``: the dims before its axis."""
+    key = ("coordinates", place, before)
+    shared = w.shared(key)
+    if shared is not None:
+        return shared[0]
+    shape, parts = w.shape((*before, 1, 1)), list[str]()
+    for dim, size in enumerate(before):
+        along = [-1 if i == dim else 1 for i in range(len(before) + 2)]
+        if isinstance(size, int):
+            counted = w.constant(np.arange(size, dtype=np.int64).reshape(along))
+        else:
+            every = w.emit("Range", w.number(0, "i64"), w.size(size), w.number(1, "i64"))
+            counted = w.emit("Reshape", every, w.numbers(along))
+        parts.append(w.emit("Expand", counted, shape))
+    index = w[place] if w.view.types[place].dtype == "i64" else w.cast(w[place], "i64")
+    parts.append(w.emit("Expand", index, shape))
+    made = w.emit("Concat", *parts, axis=-1) if before else parts[0]
+    w.share(key, made)
+    return made

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dotnn import spec
 from dotnn.elaborate.arguments import FORMING, KEEPING, NAMING
 from dotnn.elaborate.library import USER
 from dotnn.elaborate.values import Bound, Interval, Known, Native, Primitive, Shape
+from dotnn_grammar.problems import Note
 from dotnn_torch.problems import NotInThisVersion
-from dotnn_torch.script import equations, text
+from dotnn_torch.script import equations, partial, text
 from dotnn_torch.script.convolve import helpers_in
 from dotnn_torch.script.forms import FORMS
 from dotnn_torch.script.text import Code, call, infix
+from dotnn_torch.script.trace import is_tensor
 from dotnn_torch.script.words import Argument, UnspokenError, axes_text, counted, pair, signed, speak
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 LEVELS = {"+": text.SUM, "-": text.SUM, "*": text.PRODUCT, "/": text.PRODUCT, "//": text.PRODUCT, "%": text.PRODUCT}
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 FANS = ("fan_in", "fan_out")
-HELPED = ("normalise", "greater", "smaller", "top", "moments")
+HELPED = ("normalise", "greater", "smaller", "top", "moments", "within", "rank", "grad", "merged")
 """Operations that are functions of the script."""
 
 
@@ -44,6 +47,8 @@ class Writer:
         self.plain: set[int] = set()
         """Truths that are Python's own, and no tensors: by the identity of the part, and of a name by its text."""
         self.plain_names: set[str] = set()
+        self.handing: dict[str, list[str]] = {}
+        """What a layer with a name is handed at each call, beside its inputs."""
         self.coordinates: dict[str, Code] | None = None
         """In an index equation: what `for` binds."""
 
@@ -61,6 +66,10 @@ class Writer:
         """The module that a place makes."""
         self.refuse(part, "a layer here")
 
+    def lent(self, part: spec.Expression, known: Known) -> list[tuple[str, Code]]:
+        """The settings of a layer that are tensors: these it is handed when it is called."""
+        return []
+
     def rest(self, part: spec.Part) -> str:
         """The dims that `...` stands for, to be put among others in a tuple."""
         self.refuse(part, "`...` here")
@@ -68,11 +77,15 @@ class Writer:
     # ---- expressions
 
     def refuse(self, part: spec.Part, what: str, way: str = "") -> NoReturn:
-        if way:
-            raise NotInThisVersion(
-                span=part.span, what=what, way=f"{way}, or train it with nn itself (nn train)"
-            ).error()
-        raise NotInThisVersion(span=part.span, what=what).error()
+        """At the person's own line: inside the library that is the one that led there."""
+        here, notes = part.span, tuple[Note, ...]()
+        if self.scope != USER and self.book.here is not None:
+            notes = (Note(span=here, text="in the standard library, which is used here"),)
+            here = self.book.here.span
+        if not way:
+            raise NotInThisVersion(span=here, notes=notes, what=what).error()
+        way = f"{way}, or train it with nn itself (nn train)"
+        raise NotInThisVersion(span=here, notes=notes, what=what, way=way).error()
 
     def values(self, part: spec.Part) -> list[Any]:
         found = self.book.trace.values(part)
@@ -81,10 +94,20 @@ class Writer:
         return found
 
     def code(self, part: spec.Expression) -> Code:
-        try:
-            return _RULES[part.kind](self, part) if part.kind in _RULES else self.refuse(part, "this form")
-        except UnspokenError as error:
-            self.refuse(part, str(error))
+        with self.at(part):
+            try:
+                return _RULES[part.kind](self, part) if part.kind in _RULES else self.refuse(part, "this form")
+            except UnspokenError as error:
+                self.refuse(part, str(error))
+
+    @contextmanager
+    def at(self, part: spec.Part) -> Iterator[None]:
+        """While this part is written."""
+        before = self.book.here
+        if self.scope == USER:
+            self.book.here = part
+        yield
+        self.book.here = before
 
     def argument(self, part: spec.Expression) -> Argument:
         code = self.code(part)
@@ -133,6 +156,8 @@ class Writer:
         known = self.known(part)
         if isinstance(known, Primitive):
             return Code(f"torch.{known.name}")
+        if isinstance(known, Known) and known.definition.word == "net":
+            return self.whole_net(known)
         if isinstance(known, Known) and known.definition.word == "function":
             alias = self.book.alias(known)
             return Code(f"torch.{alias}" if alias else self.book.function(known).name)
@@ -199,6 +224,8 @@ class Writer:
         return Argument(a.turned("float" if with_real else "long"), a.values)
 
     def write_unary(self, part: spec.Unary) -> Code:
+        if isinstance(part.operand, spec.Number) and part.operator == "-":
+            return signed(self.code(part.operand))
         x = self.argument(part.operand)
         if part.operator == "not":
             if x.number:
@@ -248,7 +275,7 @@ class Writer:
         if names is not None:
             return equations.indexed(self, part, names)
         if isinstance(known, Known | Bound):
-            return self.shaped(part.value, self.shape(part.items))
+            return partial.shaped(self, part.value, self.shape(part.items))
         items = []
         for item in part.items:
             if isinstance(item, spec.Rest):
@@ -275,11 +302,18 @@ class Writer:
     def write_chain(self, part: spec.Chain) -> Code:
         flow = self.argument(part.start)
         for stage in part.stages:
-            flow = Argument(self.stage(flow, stage, part), self.values(stage))
+            flow = Argument(self.stage(flow, stage), self.values(stage))
         return flow.code
 
-    def stage(self, flow: Argument, stage: spec.Stage, chain: spec.Chain) -> Code:
+    def stage(self, flow: Argument, stage: spec.Stage) -> Code:
         """What a stage makes of what flows into it."""
+        with self.at(stage.call):
+            try:
+                return self._stage(flow, stage)
+            except UnspokenError as error:
+                self.refuse(stage.call, str(error))
+
+    def _stage(self, flow: Argument, stage: spec.Stage) -> Code:
         written = stage.call
         if isinstance(written, spec.Call):
             callee = self.known(written.function)
@@ -297,7 +331,8 @@ class Writer:
     def layer(self, part: spec.Expression, known: Known, given: list[Argument]) -> Code:
         module = self.module(part, known)
         inputs = known.definition.inputs
-        return call(module.text, *(self.accepted(a, p).text for a, p in zip(given, inputs, strict=False)))
+        lent = [f"{name}={code.text}" for name, code in self.lent(part, known)]
+        return call(module.text, *(self.accepted(a, p).text for a, p in zip(given, inputs, strict=False)), *lent)
 
     def accepted(self, given: Argument, parameter: spec.Parameter) -> Code:
         """An argument in the type that the signature asks for."""
@@ -309,7 +344,7 @@ class Writer:
         if isinstance(made, Bound):
             if made.instance is not None:
                 return self.module(part, made.known)
-            return self.reference(part)
+            return partial.reference(self, part)
         return self.apply(part.function, self.known(part.function), [], part.arguments)
 
     def apply(self, callee: spec.Expression, known: Any, flow: list[Argument], given: Sequence[spec.Argument]) -> Code:
@@ -325,16 +360,20 @@ class Writer:
                     return self.layer(callee, bound, arguments)
                 inputs = bound.definition.inputs
                 texts = [self.accepted(a, p).text for a, p in zip(arguments, inputs, strict=False)]
-                return call(self.code(callee).text, *texts)
+                lent = self.handing.get(callee.name, []) if isinstance(callee, spec.Name) else []
+                if not lent and any(is_tensor(value) for value in known.settings.values()):
+                    self.refuse(callee, "a layer with a tensor among its settings, under another name,")
+                return call(self.code(callee).text, *texts, *lent)
             case Bound(bound):
                 named = {a.name: self.argument(a.value) for a in given if a.name}
-                return self.bound(callee, [*flow, *(self.argument(a.value) for a in given if not a.name)], named)
+                positional = [*flow, *(self.argument(a.value) for a in given if not a.name)]
+                return partial.applied(self, callee, positional, named)
             case Known() if known.definition.word == "function" and not known.curried:
                 alias = self.book.alias(known)
                 if alias:
                     return self._primitive(alias, callee, flow, given)
                 return self._function(known, flow, given)
-            case Known() if known.definition.word == "net":
+            case Known() if known.definition.word == "net" and self.given_function(callee) is None:
                 return self.net(callee, known, [*flow, *(self.argument(a.value) for a in given)])
         handed = self.given_function(callee)
         if handed:
@@ -346,7 +385,13 @@ class Writer:
         return self.names.get(callee.name) if isinstance(callee, spec.Name) else None
 
     def net(self, part: spec.Expression, known: Known, given: list[Argument]) -> Code:
-        self.refuse(part, "a net here")
+        inputs = known.definition.inputs
+        whole = self.whole_net(known).text
+        return call(whole, *(self.accepted(a, p).text for a, p in zip(given, inputs, strict=False)))
+
+    def whole_net(self, known: Known) -> Code:
+        """A net, as it is called."""
+        self.refuse(known.definition, "a net here")
 
     def native(self, name: str, part: spec.Expression, flow: list[Argument], given: Sequence[spec.Argument]) -> Code:
         self.refuse(part, f"`{name}` here")
@@ -429,68 +474,6 @@ class Writer:
             texts.append(f"at={self.place()}")
         return call(made.name, *texts)
 
-    # ---- functions with two lists
-
-    def bound(self, callee: spec.Expression, given: list[Argument], named: dict[str, Argument]) -> Code:
-        """`f(settings)(given)`."""
-        known, settings = self.settled(callee)
-        made = self.book.function(known)
-        inputs = {p.name: a for p, a in zip(known.definition.inputs, given, strict=False)} | named
-        texts = [inputs[name].code.text for name in made.inputs if name in inputs]
-        return self._called(made, texts, settings)
-
-    def shaped(self, callee: spec.Expression, shape: Code) -> Code:
-        """`f(settings)[shape]`."""
-        handed = self.given_function(callee)
-        if handed:
-            self.draws = True
-            return call(handed.text, shape.text, self.place())
-        known, settings = self.settled(callee)
-        made = self.book.function(known)
-        if not made.inputs:  # one number for every place
-            return call("torch.full", shape.text, self._called(made, [], settings).text, "device=DEVICE")
-        return self._called(made, [shape.text], settings)
-
-    def _called(self, made: Any, inputs: list[str], settings: Sequence[spec.Argument]) -> Code:
-        self.draws = self.draws or made.draws
-        at = [self.place()] if made.draws else []
-        return call(made.name, *inputs, *at, *(self.keyword(a) for a in settings))
-
-    def settled(self, callee: spec.Expression) -> tuple[Known, Sequence[spec.Argument]]:
-        """The definition behind `f(settings)`, `f` or a name for one of them, and the settings as written."""
-        if callee.kind == "name" and callee.name in self.aliases:
-            return self.settled(self.aliases[callee.name])
-        known = self.known(callee)
-        if isinstance(known, Bound) and known.instance is None and isinstance(callee, spec.Call):
-            return known.known, self.in_order(known.known, callee.arguments)
-        if isinstance(known, Known) and known.definition.word == "function":
-            return known, ()
-        if isinstance(known, Bound) and known.instance is None and not known.settings:
-            return known.known, ()
-        return self.refuse(callee, "this function, whose settings come from elsewhere,")
-
-    def in_order(self, known: Known, given: Sequence[spec.Argument]) -> Sequence[spec.Argument]:
-        """Settings by their names, where those without a default have moved to the front."""
-        settings = known.definition.settings or ()
-        told = [p.default is not None and self.book.tells(p.default) for p in settings]
-        if told == sorted(told):
-            return given
-        named = zip(given, settings, strict=False)
-        return [a if a.name else a.model_copy(update={"name": p.name}) for a, p in named]
-
-    def reference(self, part: spec.Expression) -> Code:
-        """A function with its settings, as something to hand on: called with a shape and a place."""
-        known, settings = self.settled(part)
-        made = self.book.function(known)
-        words = [self.keyword(a) for a in settings]
-        if not made.inputs:
-            number = call(made.name, *words).text
-            return Code(f"lambda shape, at: torch.full(shape, {number}, device=DEVICE)", text.EXPRESSION)
-        if made.draws and not words:
-            return Code(made.name)
-        at = ["at"] if made.draws else []
-        return Code(f"lambda shape, at: {call(made.name, 'shape', *at, *words).text}", text.EXPRESSION)
-
 
 _RULES: dict[str, Callable[[Writer, Any], Code]] = {
     "name": lambda w, p: w.write_name(p),
@@ -503,6 +486,7 @@ _RULES: dict[str, Callable[[Writer, Any], Code]] = {
     "list": lambda w, p: w.write_list(p),
     "several": lambda w, p: Code(text.several([w.code(item).text for item in p.items])),
     "rest": lambda w, p: Code(w.rest(p)),
+    "range": lambda w, p: Code(text.several([w.code(p.start).text, w.code(p.stop).text])),
     "index": lambda w, p: w.write_index(p),
     "member": lambda w, p: w.write_member(p),
     "chain": lambda w, p: w.write_chain(p),

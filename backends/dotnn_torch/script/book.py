@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from dotnn import spec
 from dotnn.elaborate.library import STD
@@ -29,8 +30,30 @@ class Book:
     classes: dict[int, Class] = field(default_factory=dict)
     definitions: dict[str, Known] = field(default_factory=dict)
     """By the name of the class."""
+    here: spec.Part | None = None
+    """The innermost part of the person's own text that is being written."""
     attributes: dict[str, tuple[str, str, list[int]]] = field(default_factory=dict)
     """Of the path of each part and weight: its parent's path, what it is called there, its turns."""
+
+    idle: dict[str, bool] = field(default_factory=dict)
+    """By the name of an objective: whether it moves weights that do not touch its loss."""
+
+    steps: dict[str, str] = field(default_factory=dict)
+    """The function of each step that takes turns with others."""
+
+    @cached_property
+    def nets(self) -> list[Known]:
+        """Those that learn."""
+        user, roots = self.trace.builder.library.user, {path.partition(".")[0] for path in self.trace.weights}
+        made = [known for name, known in user.items() if name in roots and known.definition.word == "net"]
+        for known in made if len(made) > 1 else ():
+            self.attributes[known.name] = ("", known.name, [])
+        return made
+
+    @property
+    def whole(self) -> str:
+        """What the script calls all that learns."""
+        return "nets" if len(self.nets) > 1 else "net"
 
     def param(self, name: str) -> str:
         if name not in self.params:
@@ -45,7 +68,8 @@ class Book:
 
     def tells(self, default: spec.Expression) -> bool:
         """Whether a default can be written: a plain number, or what some place has taken."""
-        return isinstance(default, spec.Number | spec.Truth | spec.Text) or bool(self.trace.values(default))
+        plain = default.operand if isinstance(default, spec.Unary) else default
+        return isinstance(plain, spec.Number | spec.Truth | spec.Text) or bool(self.trace.values(default))
 
     def alias(self, known: Known) -> str | None:
         """The operation that a function merely passes its arguments to, if it is such a one."""

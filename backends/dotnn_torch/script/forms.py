@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from dotnn_torch.script import convolve
@@ -114,7 +115,22 @@ def _end(name: str, given: Sequence[Argument], settings: Settings) -> Code:
     return Code(f"{x.code.at(ATOM)}.select({_axis(settings)}, {0 if name == 'first' else -1})")
 
 
+def _within(name: str, given: Sequence[Argument], settings: Settings) -> Code:
+    x, stretch = given
+    ends = stretch.code.text
+    return call(name, x.code.text, ends[1:-1] if ends.startswith("(") else f"*{ends}")
+
+
+def _grad(name: str, given: Sequence[Argument], settings: Settings) -> Code:
+    of, by = given
+    if not re.fullmatch(r"\w+", by.code.text):
+        raise UnspokenError("a gradient by what has no name")
+    return call(name, of.code.text, by.code.text)
+
+
 FORMS: dict[str, Word] = {
+    "grad": _grad,
+    "within": _within,
     "first": _end,
     "last": _end,
     "concat": _joined,

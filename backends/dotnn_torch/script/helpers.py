@@ -11,11 +11,55 @@ def load(split):
         return {name: torch.from_numpy(columns[name]).to(DEVICE) for name in columns}
 '''
 
-FITTED = '''\
+STANDARDISE = '''\
 def standardise(x, rows):
     """`x` with the mean 0 and the spread 1 that `rows` would have."""
     mean, spread = rows.double().mean(0).float(), rows.double().std(0, correction=0).float()
     return (x - mean) / torch.where(spread == 0, 1, spread)
+'''
+
+BALANCED = '''\
+def balanced(label, rows, classes):
+    """A weight for each row, so that every class among `rows` weighs as much as any other."""
+    counts = torch.bincount(rows.long(), minlength=classes).double()
+    weights = counts.sum() / ((counts > 0).sum() * counts)
+    return torch.where(counts > 0, weights, 1).float()[label.long()]
+'''
+
+WITHIN = '''\
+def within(x, start, stop):
+    """Whether numbers lie between these two, the second left out."""
+    return (x >= start) & (x < stop)
+'''
+
+RANK = '''\
+def rank(x):
+    """How many dims it has; a plain number or truth has none."""
+    return x.dim() if torch.is_tensor(x) else 0
+'''
+
+LEFT = '''\
+def left(steps, start):
+    """How many steps are left after `start`; all of them where training never comes so far."""
+    return steps - start if start < steps else steps
+'''
+
+GRAD = '''\
+def grad(of, by):
+    """How the number `of` would change with each number of `by`, itself something that has a gradient."""
+    return torch.autograd.grad(of, by, create_graph=True)[0]
+
+
+def tracked(x):
+    """`x`, so that a gradient can be taken by it."""
+    return x if x.requires_grad else x.detach().requires_grad_()
+'''
+
+MERGED = '''\
+def merged(x, first, last):
+    """These two dims, and those between them, as one."""
+    first, last = first % x.dim(), last % x.dim()
+    return x.reshape(*x.shape[:first], -1, *x.shape[last + 1 :])
 '''
 
 SQUARES = '''\
@@ -53,12 +97,13 @@ class Random:
         self.begin(0)
 
     def begin(self, step):
-        self.step, self.uses = step, {}
+        self.step, self.uses, self.turn = step, {}, ""
 
     def __call__(self, shape, at, bits=24):
         """Even numbers in [0, 1), of so many bits each. `at`: the place in the spec, counted where it draws again."""
         number = self.uses[at] = self.uses.get(at, -1) + 1
         use, count = f"{at or 'random'}#{number}", math.prod(shape)
+        use = f"{self.turn}:{use}" if self.turn else use  # of steps that take turns each draws its own
         if bits == 16:  # two numbers from each word
             words = self.words(self.step, (count + 1) // 2, use)
             words = torch.stack([words >> 16, words & 0xFFFF], 1).reshape(-1)[:count]
@@ -165,9 +210,19 @@ def clip(weights, most):
         weight.grad *= most / norm.clamp(min=most)
 '''
 
+FOLLOW = '''\
+@torch.no_grad()
+def follow(shown, net, shares, step):
+    """Moves the averages on: of each such a share stays. Without one, and after the first step, it is the weight."""
+    for (name, mean), now in zip(shown.state_dict().items(), net.state_dict().values(), strict=True):
+        kept = name in shares and step > 1
+        mean.copy_(mean + (now - mean) * (1 - shares[name]) if kept else now)
+'''
+
 _TEXTS = {
     "load": LOAD,
-    "fitted": FITTED,
+    "standardise": STANDARDISE,
+    "balanced": BALANCED,
     "fans": FANS,
     **convolve.HELPERS,
     "normalise": NORMALISE,
@@ -175,10 +230,18 @@ _TEXTS = {
     "smaller": SMALLER,
     "top": TOP,
     "moments": MOMENTS,
+    "within": WITHIN,
+    "rank": RANK,
+    "merged": MERGED,
+    "grad": GRAD,
+    "left": LEFT,
     "kept": KEPT,
     "weighted": WEIGHTED,
     "weights": WEIGHTS,
     "product": PRODUCT,
     "clip": CLIP,
+    "follow": FOLLOW,
 }
 HELPERS = {name: text.rstrip("\n").split("\n") for name, text in _TEXTS.items()}
+FITTED = ("standardise", "balanced")
+"""What looks at the training rows: written where the rows are read."""

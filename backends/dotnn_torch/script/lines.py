@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dotnn import spec
-from dotnn.elaborate.values import Bound, Known
-from dotnn.words import names_in
+from dotnn.elaborate.values import Bound, Known, Primitive
+from dotnn.words import names_in, parts_in
 from dotnn_torch.script.body import FANS, Writer
 from dotnn_torch.script.equations import write_equation
 from dotnn_torch.script.scan import write_scan
@@ -37,6 +38,8 @@ class Class:
     name: str
     dims: list[str] = field(default_factory=list)
     settings: list[str] = field(default_factory=list)
+    lent: list[str] = field(default_factory=list)
+    """Settings that are tensors somewhere: `forward` takes them."""
     named: bool = False
     extra: dict[str, dict[str, int]] = field(default_factory=dict)
     """Sizes that only the places know: by their name, for each path the size."""
@@ -53,6 +56,22 @@ class Body(Writer):
         self.depth = 0
         self.loops: list[tuple[str, str, str]] = []
         """Of each `repeat` around: its variable, its range, how a turn is counted from 0."""
+
+    @cached_property
+    def tracked(self) -> set[str]:
+        """The names by which a gradient is taken."""
+        body = self.definition.body or self.book.trace.train
+        calls = (part for part in parts_in(body) if isinstance(part, spec.Call) and len(part.arguments) == 2)
+        found = [c.arguments[1].value for c in calls if isinstance(c.function, spec.Name) and self._is_grad(c.function)]
+        return {part.name for part in found if isinstance(part, spec.Name)}
+
+    def _is_grad(self, part: spec.Name) -> bool:
+        values = self.book.trace.values(part)
+        return bool(values) and all(isinstance(v, Primitive) and v.name == "grad" for v in values)
+
+    def followed(self, names: Sequence[str]) -> list[str]:
+        """Lines that let a gradient be taken by those of these by which one is."""
+        return [f"{free(name)} = tracked({free(name)})" for name in names if name in self.tracked]
 
     def put(self, line: str) -> None:
         self.lines.append("    " * self.depth + line)
@@ -102,9 +121,11 @@ class Body(Writer):
             return False
         flow = self.argument(chain.start)
         for stage in chain.stages:
-            self.put(f"{name} = {self.stage(flow, stage, chain).text}")
+            self.put(f"{name} = {self.stage(flow, stage).text}")
             flow = Argument(Code(name), self.values(stage))
         self.names[self.left] = Code(name)
+        for line in self.followed([self.left]):
+            self.put(line)
         return True
 
     def states(self) -> Sequence[str]:
@@ -114,6 +135,8 @@ class Body(Writer):
         self.put(f"{', '.join(names)} = {made}")
         for target, name in zip(targets, names, strict=True):
             self.names[target] = Code(name)
+        for line in self.followed(targets):
+            self.put(line)
 
     def decided(self, condition: spec.Expression) -> bool | None:
         """What a condition is, where it is the same everywhere."""
@@ -263,7 +286,7 @@ def write_function(book: Book, known: Known, made: Function) -> None:
     body.names |= {name: Code(free(name)) for name in (*inputs, *(p.name for p in definition.settings or ()))}
     body.block(definition.body)
     body.finish()
-    body.lines = _used(body.lines)
+    body.lines = [*body.followed(inputs), *_used(body.lines)]
     made.draws = body.draws
     if not known.curried:
         passed = book.trace.passed(definition)
@@ -273,7 +296,8 @@ def write_function(book: Book, known: Known, made: Function) -> None:
     head = [free(n) for n in words]
     of_inputs = {p.name: p.default for p in definition.inputs if p.default is not None}
     given = {n: body.code(d).text for n, d in of_inputs.items() if n in words}
-    late_inputs = {n: text for n, text in given.items() if _of_others(of_inputs[n], [(i, None) for i in inputs])}
+    others = re.compile(rf"\b({'|'.join(map(free, inputs))})\b")
+    late_inputs = {n: text for n, text in given.items() if others.search(text)}
     first = given | dict.fromkeys(late_inputs, "None")
     head = [f"{free(n)}={first[n]}" if n in first else free(n) for n in words]
     settings = definition.settings or ()

@@ -2,195 +2,81 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
-from dotnn import spec
-from dotnn.elaborate.evaluate import evaluate
 from dotnn.elaborate.library import USER
-from dotnn.elaborate.values import Bound, Known
-from dotnn.operation import lookup
-from dotnn.plan import scratch
+from dotnn.elaborate.values import Known
 from dotnn.program import Patience, Watch
 from dotnn.training.display import is_share
-from dotnn.updates.patterns import frozen, last_of
 from dotnn_torch.script.body import Writer
 from dotnn_torch.script.book import Book
+from dotnn_torch.script.moves import Moves, Steps
 from dotnn_torch.script.text import WIDTH, free, indent, several
-from dotnn_torch.script.updates import Settings, is_schedule
-
-RATE = "lr"
-"""The setting of an optimizer that `rate` multiplies."""
-_DEFAULT = 'optimizer.defaults["lr"]'
+from dotnn_torch.script.turns import averaged, following, shown, taken_in_turn
 
 
-@dataclass(frozen=True)
-class Steps:
-    """How an update is made, as lines. ``before``: once, ahead of the loop; ``each``: in each step, ahead of it."""
+def write_loop(book: Book, moves: Sequence[Moves]) -> list[str]:
+    """`main`: the rows, what learns, how it is moved, the epochs, and the figures of each split at the end.
 
-    before: list[str]
-    each: list[str]
-
-    def mentions(self, word: str) -> bool:
-        return any(re.search(rf"\b{word}\b", line) for line in (*self.before, *self.each))
-
-
-def write_loop(book: Book, net: Known | None, optimizer: str) -> list[str]:
-    """`main`: the rows, the net, its optimizer, the epochs, and the figures of each split at the end."""
+    moves: those of each objective, in the order in which they take turns.
+    """
     plan = book.trace.program.plan
-    made = f"{book.klass(net).name}({_net_sizes(book, net)})" if net else _refuse(book, "training without a net")
     splits = _splits(book)
     watched = {watch.split for watch in [rule.watch for rule in plan.stop] + ([plan.keep] if plan.keep else [])}
     watching = [s for s in splits if s != "train" and (s == "val" or s in watched)]
-    steps = _steps(book, optimizer)
+    made = [move.steps() for move in moves]
     patience = next((s for s in plan.stop if isinstance(s, Patience)), None)
     start = [*_keeping(book), *(["lowest, since = math.inf, 0"] if patience else [])]
     epochs = "math.ceil(STEPS / epoch)" if plan.steps is not None else "EPOCHS"
+    turn = [*_epoch(book, moves, made), *_looked_at(book, watching), *_kept(book), "print(report)", *_stops(book)]
+    restored = f"    {shown(book)}.load_state_dict(kept[1])"
     lines = [
         _rows_of(splits),
-        f"net = {made}",
-        *_held(book),
-        *steps.before,
-        *_counters(book, steps),
+        f"{book.whole} = {_nets(book)}",
+        *moves[0].held(),
+        *(line for steps in made for line in steps.before),
+        *averaged(book, moves),
+        *_counters(book, made),
         *start,
         f'print("{_heads(book, watching)}")',
         "history = []",
         f"for number in range(1, {epochs} + 1):",
-        *indent([*_epoch(book, steps), *_looked_at(book, watching), *_kept(book), "print(report)", *_stops(book)]),
-        *(["if kept:", "    net.load_state_dict(kept[1])", '    print(f"kept the weights of epoch {kept[0]}")']
+        *indent(turn),
+        *(["if kept:", restored, '    print(f"kept the weights of epoch {kept[0]}")']
           if plan.keep else []),
-        'torch.save(net.state_dict(), here / "weights.pt")',
+        f'torch.save({shown(book)}.state_dict(), here / "weights.pt")',
         "for split in rows:",
-        "    measured = evaluate(net, rows[split])",
+        f"    measured = {_measured(book, 'rows[split]')}",
         *_exam(book),
         "return history",
     ]  # fmt: skip
     return ["def main():", *indent(lines)]
 
 
-# ---- which weights move, and how fast
+def _nets(book: Book) -> str:
+    """What learns, as it is made."""
+    if not book.nets:
+        _refuse(book, "training without a net")
+    made = {net.name: f"{book.klass(net).name}({_net_sizes(book, net)})" for net in book.nets}
+    if len(made) == 1:
+        return next(iter(made.values()))
+    return f"nn.ModuleDict({{{', '.join(f'{chr(34)}{name}{chr(34)}: {text}' for name, text in made.items())}}})"
 
 
-def _frozen(book: Book) -> frozenset[str]:
-    return frozen(book.trace.turn, book.trace.weights)
-
-
-def _moving(book: Book) -> str:
-    """All weights that learn."""
-    return "weights" if _frozen(book) else "net.parameters()"
-
-
-def _held(book: Book) -> list[str]:
-    """`freeze`: what stays as it is."""
-    still = _frozen(book)
-    held = _parts(book, [path for path in book.trace.weights if path in still])
-    if not held:
-        return []
-    lines = [f"net.{_spelt(part)}.requires_grad_(False)" for part in held]
-    return [*lines, "weights = [weight for weight in net.parameters() if weight.requires_grad]"]
-
-
-def _parts(book: Book, paths: Sequence[str]) -> dict[str, bool]:
-    """What PyTorch calls these weights; a part all of whose weights are among them once. True: a weight."""
-    wanted = [book.torch_path(path) for path in paths]
-    loose = [book.torch_path(path) for path in book.trace.weights if path not in paths]
-    parts: dict[str, bool] = {}
-    for path in wanted:
-        words = path.split(".")
-        above = [".".join(words[:end]) for end in range(1, len(words))]
-        whole = [a for a in above if not any(w.startswith(f"{a}.") for w in loose)]
-        parts[whole[0] if whole else path] = not whole
-    return parts
-
-
-def _spelt(path: str) -> str:
-    return re.sub(r"\.(\d+)", r"[\1]", path)
-
-
-def _steps(book: Book, optimizer: str) -> Steps:
-    """The optimizer, and what of it changes from step to step."""
-    train = book.trace.train
-    written = train.optimizer
-    parameters = _optimizer(book).definition.settings or ()
-    names = [p.name for p in parameters]
-    settings = Settings(book)
-    fixed: list[str] = []
-    moving: dict[str, str] = {}
-    position = 0
-    for argument in written.arguments if isinstance(written, spec.Call) else ():
-        name = argument.name or names[position]
-        position += argument.name is None
-        if is_schedule(settings.values(argument.value)[0]):
-            moving[name] = settings.schedule(name, argument.value)
-        else:
-            fixed.append(f"{free(name)}={settings.code(argument.value).text}")
-    defaults = {p.name: p.default for p in parameters}
-    fixed += [f"{free(name)}=0.0" for name in moving if defaults[name] is None]
-    if train.rates:
-        return _rated(book, optimizer, settings, fixed, moving)
-    each = [f'optimizer.param_groups[0]["{free(name)}"] = {value}' for name, value in moving.items()]
-    made = f"optimizer = {optimizer}({', '.join([_moving(book), *fixed])})"
-    return Steps([made, *settings.memories, *_without_gradient(book)], each)
-
-
-def _rated(book: Book, optimizer: str, settings: Settings, fixed: list[str], moving: dict[str, str]) -> Steps:
-    """`rate r for PATTERN`: groups of weights, each with a rate of its own."""
-    train = book.trace.train
-    if RATE not in {p.name for p in _optimizer(book).definition.settings or ()}:
-        settings.refuse(train.rates[0], "`rate` with an optimizer that has no setting `lr`")
-    chosen = last_of(train.rates, book.trace.weights)
-    groups: dict[int, list[str]] = {}
-    for path in book.trace.weights:
-        if path not in _frozen(book):
-            groups.setdefault(train.rates.index(chosen[path]) if path in chosen else -1, []).append(path)
-    listed, each = [], []
-    for place, (number, own) in enumerate(groups.items()):
-        factor = train.rates[number].factor if number >= 0 else None
-        rate = "1" if factor is None else ""
-        if factor is not None and is_schedule(settings.values(factor)[0]):
-            rate = "1"
-            each.append(f'optimizer.param_groups[{place}]["rate"] = {settings.schedule("rate", factor)}')
-        elif factor is not None:
-            rate = settings.code(factor).text
-        listed.append(f'    {{"params": {_listed(_parts(book, own))}, "rate": {rate}}},')
-    changing, lr = bool(each), moving.pop(RATE, None)
-    if lr and not re.fullmatch(r"[\w.]+|\w+\([^()]*\)", lr):
-        lr = f"({lr})"
-    before = ["groups = [", *listed, "]", f"optimizer = {optimizer}({', '.join(['groups', *fixed])})"]
-    before += [*settings.memories, *_without_gradient(book)]
-    inner = [f'    group["{free(name)}"] = {value}' for name, value in moving.items()]
-    every = "for group in optimizer.param_groups:"
-    if changing or lr:
-        inner.append(f'    group["lr"] = group["rate"] * {lr or _DEFAULT}')
-    else:
-        before += [every, '    group["lr"] *= group["rate"]']
-    return Steps(before, [*each, *([every, *inner] if inner else [])])
-
-
-def _listed(parts: dict[str, bool]) -> str:
-    """Parts and weights as the weights that they are."""
-    if len(parts) == 1 and not any(parts.values()):
-        return f"net.{_spelt(next(iter(parts)))}.parameters()"
-    texts = [f"net.{_spelt(part)}" if single else f"*net.{_spelt(part)}.parameters()" for part, single in parts.items()]
-    return f"[{', '.join(texts)}]"
-
-
-def _without_gradient(book: Book) -> list[str]:
-    if not _idle(book):
-        return []
-    return [f"for weight in {_moving(book)}:",
-            "    weight.grad = torch.zeros_like(weight)  # some weights do not touch the loss"]  # fmt: skip
+def _measured(book: Book, rows: str) -> str:
+    """The figures of these rows, by what is measured and kept."""
+    seen = "seen" if book.trace.program.plan.accumulate > 1 else "step"
+    return f"evaluate({shown(book)}, {rows}{f', {seen}' if book.trace.outside else ''})"
 
 
 # ---- an epoch
 
 
-def _counters(book: Book, steps: Steps) -> list[str]:
+def _counters(book: Book, made: Sequence[Steps]) -> list[str]:
     plan = book.trace.program.plan
-    epoch_used = plan.steps is not None or steps.mentions("epoch")
-    steps_used = steps.mentions("steps")
+    epoch_used = plan.steps is not None or any(steps.mentions("epoch") for steps in made)
+    steps_used = any(steps.mentions("steps") for steps in made)
     lines = [f'count = len(rows["train"]["{book.trace.columns[0]}"])']
     if epoch_used or steps_used:
         size = "BATCH" if plan.accumulate == 1 else "(BATCH * ACCUMULATE)"
@@ -200,20 +86,27 @@ def _counters(book: Book, steps: Steps) -> list[str]:
     return [*lines, "step = 0", *(["seen = 0  # batches"] if plan.accumulate > 1 else [])]
 
 
-BATCH = 'batch = {name: column[places] for name, column in rows["train"].items()}'
+def _batch(book: Book) -> str:
+    batch = '{name: column[places] for name, column in rows["train"].items()}'
+    return f"batch = augment({batch})" if book.trace.altered else f"batch = {batch}"
 
 
-def _epoch(book: Book, steps: Steps) -> list[str]:
+def _epoch(book: Book, moves: Sequence[Moves], made: Sequence[Steps]) -> list[str]:
     """One time through all rows."""
-    plan = book.trace.program.plan
-    measured = ", ".join(f'"{f.name}": 0.0' for f in book.trace.program.figures if f.role in ("loss", "error"))
-    start = ["net.train()", f"sums = {{{measured}}}"]
+    move, steps, plan = moves[0], made[0], book.trace.program.plan
+    measured = ", ".join(f'"{f.name}": 0.0' for f in book.trace.figures if f.role in ("loss", "error"))
+    start = [f"{book.whole}.train()", f"sums = {{{measured}}}"]
     start += ["counted = dict.fromkeys(sums, 0.0)"] if _unlike(book) else []
     if plan.accumulate > 1:
-        return [*start, *_gathered(book, steps), _means(book, "count")]
-    clear = "optimizer.zero_grad(set_to_none=False)" if _idle(book) else "optimizer.zero_grad()"
-    batch = ["random.begin(step)", "step += 1", BATCH, "now = figures(net, batch)", clear,
-             'now["loss"].backward()', *_gradients(book), *steps.each, "optimizer.step()", *_added(book)]  # fmt: skip
+        return [*start, *_gathered(book, move, steps), _means(book, "count")]
+    if move.turn.name:
+        # What is altered and what the steps share is drawn once a batch: each begins where the first one did.
+        begin = ["random.begin(step - 1)"] if book.trace.altered else []
+        batch = ["step += 1", *begin, _batch(book), *taken_in_turn(book, moves, [one.each for one in made])]
+    else:
+        batch = ["random.begin(step)", "step += 1", _batch(book), f"now = figures({book.whole}, batch)", move.clear,
+                 'now["loss"].backward()', *move.gradients(), *steps.each, "optimizer.step()"]  # fmt: skip
+    batch += [*following(book), *_added(book)]
     share = "count"
     if plan.steps is not None:
         batch = ["if step == STEPS:", "    break", *batch]
@@ -243,7 +136,7 @@ def _added(book: Book) -> list[str]:
 
 def _unlike(book: Book) -> bool:
     """Whether rows may count for more or less in the loss or the error."""
-    lines = [book.trace.turn.loss, *([book.trace.train.error] if book.trace.train.error else [])]
+    lines = [*(turn.loss for turn in book.trace.turns), *([book.trace.train.error] if book.trace.train.error else [])]
     return any(line.where is not None or line.weights is not None for line in lines)
 
 
@@ -253,30 +146,32 @@ def _means(book: Book, share: str) -> str:
     return "train = {name: value / (counted[name] or math.nan) for name, value in sums.items()}"
 
 
-def _gathered(book: Book, steps: Steps) -> list[str]:
+def _gathered(book: Book, move: Moves, steps: Steps) -> list[str]:
     """`accumulate`: several batches make one update, as if they had been one large batch."""
     train, plan = book.trace.train, book.trace.program.plan
     assert train.accumulate is not None
     writer = Writer(book, USER, "", False)
     if plan.steps is not None:
         writer.refuse(train.accumulate, "`accumulate` with `steps`", "say with `epochs` how long it trains")
-    if book.trace.turn.loss.where is not None or book.trace.turn.loss.weights is not None:
+    if move.turn.name:
+        writer.refuse(train.accumulate, "`accumulate` beside steps that take turns", "take a larger `batch`")
+    if move.turn.loss.where is not None or move.turn.loss.weights is not None:
         writer.refuse(
             train.accumulate, "`accumulate` with a loss whose rows do not all count alike", "take a larger `batch`"
         )
-    clear = "optimizer.zero_grad(set_to_none=False)" if _idle(book) else "optimizer.zero_grad()"
-    inner = ["random.begin(seen)", "seen += 1", BATCH, "now = figures(net, batch)",
+    inner = ["random.begin(seen)", "seen += 1", _batch(book), f"now = figures({book.whole}, batch)",
              '(now["loss"] * len(places) / whole).backward()', *_added(book)]  # fmt: skip
     update = [
         "together = batches[first : first + ACCUMULATE]  # these make one step",
         "whole = sum(len(places) for places in together)",
-        "step += 1" if steps.mentions("step") else "",
-        clear,
+        "step += 1" if steps.mentions("step") or train.averages else "",
+        move.clear,
         "for places in together:",
         *indent(inner),
-        *_gradients(book),
+        *move.gradients(),
         *steps.each,
         "optimizer.step()",
+        *following(book),
     ]
     return [
         "batches = random.shuffle(number - 1, count).split(BATCH)",
@@ -288,7 +183,7 @@ def _gathered(book: Book, steps: Steps) -> list[str]:
 def _looked_at(book: Book, watching: Sequence[str]) -> list[str]:
     """The figures of this epoch, and how they are told."""
     pairs = ", ".join(f'"{s}": {free(s)}' for s in ("train", *watching))
-    evaluated = [f'{free(s)} = evaluate(net, rows["{s}"])' for s in watching]
+    evaluated = [f"{free(s)} = {_measured(book, f'rows[{chr(34)}{s}{chr(34)}]')}" for s in watching]
     return [*evaluated, f"history.append({{{pairs}}})", *_report(book, watching)]
 
 
@@ -314,13 +209,18 @@ def _kept(book: Book) -> list[str]:
     loss = f'{free(watch.split)}["loss"]'
     score = loss if _by_loss(book) else f"({sign}{_figure(watch)}, {loss})"
     return [f"score = {score}", "if score < best:",
-            "    best, kept = score, (number, copy.deepcopy(net.state_dict()))",
+            f"    best, kept = score, (number, copy.deepcopy({shown(book)}.state_dict()))",
             '    report += "  best so far"']  # fmt: skip
 
 
 def _stops(book: Book) -> list[str]:
     lines = []
     stop = book.trace.program.plan.stop
+    names = [figure.name for figure in book.trace.figures]
+    if any(goal.watch.figure not in names for goal in stop):
+        Writer(book, USER, "", False).refuse(
+            book.trace.train.stop or book.trace.train, "`stop` by what is measured apart"
+        )
     patience = next((s for s in stop if isinstance(s, Patience)), None)
     if patience:
         now = f"{'-' if patience.watch.highest else ''}{_figure(patience.watch)}"
@@ -333,18 +233,6 @@ def _stops(book: Book) -> list[str]:
 
 
 # ---- smaller pieces
-
-
-def _number(book: Book, part: spec.Expression) -> float:
-    frame = scratch(book.trace.spec, dict(book.trace.program.params))
-    value = evaluate(frame, part)
-    return value if isinstance(value, int | float) else float(value.value)
-
-
-def _optimizer(book: Book) -> Known:
-    written = book.trace.turn.optimizer
-    value = book.trace.values(written)[0]
-    return value.known if isinstance(value, Bound) else value
 
 
 def _refuse(book: Book, what: str) -> NoReturn:
@@ -376,7 +264,14 @@ def _keep(book: Book) -> tuple[Watch, str] | None:
     watch = book.trace.program.plan.keep
     if watch is None:
         return None
-    role = next(f.role for f in book.trace.program.figures if f.name == watch.figure)
+    keep, writer = book.trace.train.keep, Writer(book, USER, "", False)
+    assert keep is not None
+    if book.trace.turns[0].name or book.trace.outside:
+        what = "`keep` beside steps that take turns" if book.trace.turns[0].name else "`keep` beside figures that draw"
+        writer.refuse(keep, what, "leave the line out")
+    if watch.figure not in [figure.name for figure in book.trace.figures]:
+        writer.refuse(keep, "`keep` by what is measured apart")
+    role = next(f.role for f in book.trace.figures if f.name == watch.figure)
     highest = role == "metric" if watch.highest is None else watch.highest
     return watch, "-" if highest else ""
 
@@ -385,42 +280,8 @@ def _figure(watch: Watch) -> str:
     return f'{free(watch.split)}["{watch.figure}"]'
 
 
-def _gradients(book: Book) -> list[str]:
-    """`clip` and `decay`, in the order in which they hold."""
-    train = book.trace.train
-    lines = []
-    if train.clip is not None:
-        most = _number(book, train.clip)
-        book.helpers.add("clip")
-        lines.append(f"clip({_moving(book)}, {most!r})")
-    weights = [fed.name for fed in book.trace.program.graphs["train"].inputs if fed.learned]
-    chosen = last_of(train.decays, book.trace.weights)
-    for decay in train.decays:
-        rate = _number(book, decay.rate)
-        names = [book.torch_path(w) for w in weights if chosen.get(w) is decay]
-        if not names or not rate:
-            continue  # a line below says otherwise of all of them
-        lines.append(f"for name in {several([chr(34) + n + chr(34) for n in names])}:")
-        lines.append("    weight = net.get_parameter(name)")
-        lines.append(f"    weight.grad += {rate!r} * weight.detach()")
-    return lines
-
-
-def _idle(book: Book) -> bool:
-    """Whether there are weights to which no gradient flows: PyTorch has none for them, where the spec says 0."""
-    graph = book.trace.program.graphs["train"]
-    made = {node.name: node for node in graph.nodes}
-    waiting, met = [graph.output("loss").value], set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name not in met:
-            met.add(name)
-            waiting.extend(made[name].inputs if name in made and lookup(made[name].op).gradient else ())
-    return any(fed.learned and fed.name not in met for fed in graph.inputs)
-
-
 def _shown(book: Book, figure: str, value: str, width: int) -> str:
-    if any(f.name == figure and f.dims for f in book.trace.program.figures):
+    if any(f.name == figure and f.dims for f in book.trace.figures):
         return f"{{{value}}}"
     if is_share(book.trace.program, figure):
         return f"{{100 * {value}:>{width - 2}.1f}} %" if width else f"{{100 * {value}:.1f}} %"
@@ -428,25 +289,33 @@ def _shown(book: Book, figure: str, value: str, width: int) -> str:
 
 
 def _columns(book: Book, watching: Sequence[str]) -> list[tuple[str, str]]:
-    names = [f.name for f in book.trace.program.figures if f.role in ("loss", "error")]
+    names = [f.name for f in book.trace.figures if f.role in ("loss", "error")]
     return [(split, name) for split in ("train", *watching) for name in names]
 
 
 def _heads(book: Book, watching: Sequence[str]) -> str:
-    return "epoch  " + "  ".join(f"{f'{split} {name}':>11}" for split, name in _columns(book, watching))
+    titles = [f"{split} {name}" for split, name in _columns(book, watching)]
+    return "epoch  " + "  ".join(f"{title:>{max(11, len(title))}}" for title in titles)
 
 
 def _report(book: Book, watching: Sequence[str]) -> list[str]:
     made: list[str] = []
     for split in ("train", *watching):
         names = [n for own, n in _columns(book, watching) if own == split]
-        cells = "  ".join(_shown(book, n, f"{free(split)}['{n}']", 11) for n in names)
-        made.append(f'report = f"{{number:>5}}  {cells}"' if not made else f'report += f"  {cells}"')
+        texts = [_shown(book, n, f"{free(split)}['{n}']", max(11, len(f"{split} {n}"))) for n in names]
+        together = len(texts) if sum(map(len, texts)) < _WIDE else 1
+        for first in range(0, len(texts), together):
+            cells = "  ".join(texts[first : first + together])
+            made.append(f'report += f"  {cells}"' if made else f'report = f"{{number:>5}}  {cells}"')
     return made
 
 
+_WIDE = 85
+"""Letters of the figures of a split that stand in one line of the script."""
+
+
 def _exam(book: Book) -> list[str]:
-    names = [f.name for f in book.trace.program.figures]
+    names = [f.name for f in book.trace.figures]
     cells = [f"{n} {_shown(book, n, f'measured[{chr(39)}{n}{chr(39)}]', 0)}" for n in names]
     line = '    print(f"{split}: ' + ", ".join(cells) + '")'
     if len(line) + 4 <= WIDTH:

@@ -13,8 +13,9 @@ from dotnn.elaborate.values import Bound, Known, Shape, Size
 from dotnn.words import names_in
 from dotnn_torch.script import text
 from dotnn_torch.script.lines import Body, Class
+from dotnn_torch.script.partial import reference, shaped
 from dotnn_torch.script.text import Code, docstring, free, indent
-from dotnn_torch.script.trace import Fact, is_number
+from dotnn_torch.script.trace import Fact, is_number, is_tensor
 
 if TYPE_CHECKING:
     from dotnn_torch.script.book import Book
@@ -57,6 +58,8 @@ class Layer(Body):
         if word not in {p.name for p in self.definition.settings or ()}:
             return None
         values = [s[word] for s in self.book.trace.settings.get(id(self.definition), {}).values()]
+        if any(is_tensor(v) for v in values):
+            return self._taken(word)
         callables = [v for v in values if isinstance(v, Known | Bound)]
         plain = [v for v in callables if isinstance(v, Known)]
         if plain and len(plain) == len(values) and len({id(v.definition) for v in plain}) == 1:
@@ -67,6 +70,29 @@ class Layer(Body):
             return Code(free(word))
         self.kept[word] = free(word)
         return Code(f"self.{free(word)}")
+
+    def _taken(self, word: str) -> Code:
+        """A setting that is a tensor: it comes with each call."""
+        if self.starting:
+            self.refuse(self.definition, "a layer that is built by what a tensor among its settings holds,")
+        if word not in self.made.lent:
+            self.made.lent.append(word)
+        return Code(free(word))
+
+    def lent(self, part: spec.Expression, known: Known) -> list[tuple[str, Code]]:
+        written = self._written(part, known)
+        return [(free(name), self.code(written[name])) for name in self.book.klass(known).lent if name in written]
+
+    def write_call(self, part: spec.Call) -> Code:
+        made = super().write_call(part)
+        known = self.known(part)
+        if isinstance(known, Bound) and known.instance is not None and self.left:
+            handed = []
+            for name, code in self.lent(part, known.known):
+                handed.append(f"{name}={free(self.left)}_{name}")
+                self.put(f"{free(self.left)}_{name} = {code.text}")
+            self.handing[self.left] = handed
+        return made
 
     def dim(self, word: str) -> Code | None:
         frames = self.book.trace.frames.get(id(self.definition), {})
@@ -193,13 +219,7 @@ class Layer(Body):
 
     def settings(self, part: spec.Expression, known: Known, made: Class) -> list[str]:
         """What is given for the constructor's settings, as it is written."""
-        given = part.arguments if isinstance(part, spec.Call) else ()
-        names = [p.name for p in known.definition.settings or ()]
-        written: dict[str, spec.Expression] = {}
-        position = 0
-        for argument in given:
-            written[argument.name or names[position]] = argument.value
-            position += argument.name is None
+        written = self._written(part, known)
         words, direct = [], True
         for name in made.settings:
             if name not in written:
@@ -208,6 +228,16 @@ class Layer(Body):
             value = self.handed(written[name])
             words.append(value if direct else f"{free(name)}={value}")
         return words
+
+    def _written(self, part: spec.Expression, known: Known) -> dict[str, spec.Expression]:
+        """The settings that a place gives."""
+        names = [p.name for p in known.definition.settings or ()]
+        written: dict[str, spec.Expression] = {}
+        position = 0
+        for argument in part.arguments if isinstance(part, spec.Call) else ():
+            written[argument.name or names[position]] = argument.value
+            position += argument.name is None
+        return written
 
     def given_function(self, callee: spec.Expression) -> Code | None:
         if isinstance(callee, spec.Name) and callee.name not in (*self.names, *self.aliases):
@@ -221,7 +251,7 @@ class Layer(Body):
             known = self.known(part)
             if isinstance(known, Known) and not known.curried:
                 return self.code(part).text
-            return self.reference(part).text
+            return reference(self, part).text
         return self.code(part).text
 
     def size(self, part: spec.Expression, facts: list[Fact], made: Class, dim: str, sizes: dict[str, str]) -> str:
@@ -297,7 +327,7 @@ class Layer(Body):
             number = f"{number}.0" if re.fullmatch(r"-?\d+", number) else number
             return f"torch.full({shape.text}, {number}, device=DEVICE)"
         if all(isinstance(v, Known | Bound) for v in self.values(init)):
-            return self.shaped(init, shape).text
+            return shaped(self, init, shape).text
         value = self.argument(init)
         return f"{value.real.at(text.ATOM)}.expand({shape.text}).clone()"
 
@@ -388,18 +418,24 @@ def write_class(book: Book, known: Known, made: Class) -> None:
     needed = [free(n) for n in (*made.dims, *made.extra)]
     head = ["self", *needed]
     late = False
+    computed: dict[str, str] = {}
     for name in made.settings:
-        default = layer.handed(defaults[name]) if name in defaults else None
+        if name in defaults and not set(names_in(defaults[name])).isdisjoint(p.name for p in settings):
+            computed[name] = layer.handed(defaults[name])  # of other settings: Python knows them only inside
+        default = "None" if name in computed else layer.handed(defaults[name]) if name in defaults else None
         if default is None and late:
             head.insert(head.index(next(w for w in head if "=" in w)), free(name))
             continue
         late = late or default is not None
         head.append(free(name) if default is None else f"{free(name)}={default}")
+    told = [name for name in made.settings if f"{free(name)}=" in " ".join(head)]
+    made.settings.sort(key=told.__contains__)  # in the order of the head: what must be given first
     if made.named:
         head += ["*", "name"]
     keep = [f"self.{free(name)} = {free(name)}" for name in layer.kept]
-    own = ["super().__init__()", *keep, *layer.own]
-    lines = layer.lines
+    known_now = [f"{free(n)} = {text} if {free(n)} is None else {free(n)}" for n, text in computed.items()]
+    own = ["super().__init__()", *known_now, *keep, *layer.own]
+    lines = [*layer.followed([p.name for p in definition.inputs]), *layer.lines]
     for line in layer.numbers.values():  # worked out for `__init__` alone
         word = line.split(" = ")[0]
         used = [x for x in lines if re.search(rf"\b{word}\b", x)]
@@ -407,7 +443,8 @@ def write_class(book: Book, known: Known, made: Class) -> None:
             lines = [x for x in lines if x not in used]
     text = "\n".join(lines)
     taken = [p for p in definition.inputs if p.default is None or re.search(rf"\b{p.name}\b", text)]
-    inputs = ", ".join(["self", *(free(p.name) for p in taken)])
+    lent = [f"{free(n)}={layer.handed(defaults[n])}" if n in defaults else free(n) for n in made.lent]
+    inputs = ", ".join(["self", *(free(p.name) for p in taken), *sorted(lent, key=lambda word: "=" in word)])
     body = [*(docstring(book.doc(known)))]
     if body:
         body.append("")

@@ -18,7 +18,7 @@ _SCRIPT = (
     "torch nn math np copy Path here read load net rows random main optimizer figures made evaluate group "
     "standardise product fans normalise greater smaller top moments mean_where clip "
     "Kernel each beside padded convolve convolve_back window_max window_sum enlarge "
-    "loss_at error_at weights_of"
+    "loss_at error_at weights_of within balanced augment rank left follow nets shown shares grad tracked merged"
 )
 SCRIPT = frozenset(_SCRIPT.split())
 """Names that the script needs for itself."""
@@ -150,7 +150,10 @@ def _broken(line: str) -> list[str]:
     listed = head[-1] != "{" and not re.search(r"[\w)\]][(\[]$", head) and "," in inside  # a tuple or list of its own
     if not listed and len(inner) <= WIDTH and len(head) <= WIDTH and "for " not in inside:
         return [head, inner, margin + tail]
-    parts = _split(inside)
+    loop = _loop(inside) if len(inner) > WIDTH else 0
+    if loop:
+        return [head, *_broken(f"{margin}    {inside[:loop]}"), f"{margin}    {inside[loop + 1 :]}", margin + tail]
+    parts = _split(inside) if not _loop(inside) else [inside]
     if len(parts) == 1:
         return [head, *_broken(inner), margin + tail]
     return [head, *(p for part in parts for p in _broken(f"{margin}    {part},")), margin + tail]
@@ -171,6 +174,20 @@ def _last_brackets(line: str) -> tuple[int, int] | None:
             if depth == 0 and i > start + 1:
                 found = (start, i)
     return found
+
+
+def _loop(inside: str) -> int:
+    """Where the `for` of a comprehension begins that is not inside of brackets; 0 where none does."""
+    depth, quoted = 0, ""
+    for i, sign in enumerate(inside):
+        if quoted:
+            quoted = "" if sign == quoted else quoted
+        elif sign in "\"'":
+            quoted = sign
+        depth += (sign in "([{") - (sign in ")]}") if not quoted else 0
+        if depth == 0 and not quoted and inside.startswith(" for ", i):
+            return i
+    return 0
 
 
 def _split(inside: str) -> list[str]:

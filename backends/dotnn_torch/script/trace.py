@@ -14,17 +14,21 @@ from dotnn.build import Builder
 from dotnn.data import Form, SourceTable
 from dotnn.elaborate.evaluate import WATCH
 from dotnn.elaborate.frame import Frame
+from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.values import Bound, Size, Tensor
-from dotnn.inputs.columns import DataBlock, no_fit
+from dotnn.inputs.augment import Augmented
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.fit import no_fit
 from dotnn.overrides import settled
 from dotnn.plan import choose
-from dotnn.program import Program, RawColumn, Tokens
+from dotnn.program import Figure, Program, RawColumn, Tokens
 from dotnn.read.data import GENERATE, TABLE
 from dotnn.read.draw import DRAW
 from dotnn.read.text import read_text
 from dotnn.spec import Call, ColumnOf, Data, Definition, Name, Part, Spec, Stage, Train
+from dotnn.tape import Tape
 from dotnn.update import slots
-from dotnn.updates.turns import Turn, turns_of
+from dotnn.updates.turns import Turn, still, turns_of
 from dotnn_grammar.source import Source
 
 
@@ -36,6 +40,13 @@ class Fact:
     turns: str
     value: Any
     training: bool
+
+
+@dataclass(frozen=True)
+class Altered:
+    """The columns as training sees them, where `augment` lines alter some."""
+
+    columns: Augmented
 
 
 @dataclass
@@ -61,11 +72,25 @@ class Trace:
     results: tuple[str, ...] = ()
     """What the net's results are called."""
     builder: Any = None
+    drawn: tuple[str, ...] = ()
+    """The places that draw random numbers while training."""
+    outside: tuple[str, ...] = ()
+    """The places that draw where what is measured is measured outside of training."""
+    remembers: bool = False
+    """Whether there is memory that is not learned by gradient."""
+    altered: Altered | None = None
+    altering: tuple[str, ...] = ()
+    """The columns that altered ones are made of, as they lie in the files."""
 
     @property
-    def turn(self) -> Turn:
-        """Its only objective: a block with steps is refused."""
-        return turns_of(self.train)[0]
+    def turns(self) -> tuple[Turn, ...]:
+        """Its objectives, in the order in which they take turns; one without a name where there are no steps."""
+        return turns_of(self.train)
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """Those that are measured with every batch."""
+        return tuple(figure for figure in self.program.figures if figure.apart is None)
 
     _watched: dict[int, Part] = field(default_factory=dict)
     """Keeps what was seen alive, so that an identity stays its own."""
@@ -184,9 +209,14 @@ def trace(program: Program, source: str) -> Trace:
     found.builder = builder = Builder(spec, train, block, dict(program.params), no_fit)
     with np.errstate(all="ignore"), watching(found.watch):
         init = builder.init()
-        slots(init.machine, [(turn, set(init.machine.weights)) for turn in builder.turns])
+        found.remembers = any(not cell.learned for cell in init.machine.cells.values())
+        paths = set(init.machine.weights)
+        slots(init.machine, [(turn, paths - still(turn, paths) if turn.name else paths) for turn in builder.turns])
         evaluation = builder.evaluation()
     found.weights = tuple(init.machine.weights)
+    firsts = tuple(f"{path}" for path in found.weights)
+    found.drawn = tuple(path for path in init.machine.uses if not path.startswith(firsts))
+    found.outside = tuple(evaluation.machine.uses)
     made = {*init.columns.made, *evaluation.columns.made}
     found.stored = frozenset(
         name
@@ -196,7 +226,22 @@ def trace(program: Program, source: str) -> Trace:
     )
     found.columns = tuple(name for name in block.columns if name in made)
     found.results = tuple(evaluation.outputs)
+    if block.data.augments:
+        _alter(found)
     return found
+
+
+def _alter(found: Trace) -> None:
+    """The columns once more, as training sees them."""
+    builder, block = found.builder, found.builder.block
+    machine = Machine(Tape("train"), "train", builder.library, {**block.constants, **builder.params})
+    columns = Augmented(machine, block, no_fit)
+    with np.errstate(all="ignore"), watching(found.watch):
+        for name in found.columns:
+            columns[name]
+    found.altered = Altered(columns)
+    found.altering = tuple(name for name in block.columns if name in columns.made)
+    found.stored |= {name for name in found.altering if columns.made[name].value.name == name}
 
 
 # ---- what values have in common

@@ -13,6 +13,7 @@ from dotnn.elaborate.values import Sequence as Schedule
 from dotnn_torch.script.body import Writer
 from dotnn_torch.script.book import Book
 from dotnn_torch.script.lines import Body
+from dotnn_torch.script.partial import settled
 from dotnn_torch.script.text import Code, call, class_name, docstring, free, indent
 from dotnn_torch.script.words import Argument
 
@@ -174,13 +175,14 @@ class Settings(Writer):
         value = phase.value if isinstance(phase, spec.Until) else phase
         if not isinstance(self.values(value)[0], Known | Bound):
             return self.code(value).text
-        known, settings = self.settled(value)
+        known, settings = settled(self, value)
         if remembers(known):
             return self._memory(phase, known, settings)
         made = self.book.function(known)
         stop = end or self._end(value, start)
         length = "steps" if stop is None else _position(stop)
         length = length if start == (0, 0) else _minus(length if stop is None else stop, start)
+        self.book.helpers |= {"left"} if length.startswith("left(") else set()
         here = "1" if first else "step" if start == (0, 0) else f"step - {_bracketed(start)}"
         facts = {"step": here, "steps": length, "after": after}
         words = [facts[name] for name in made.inputs if facts.get(name) is not None]
@@ -282,7 +284,7 @@ def _bracketed(at: tuple[int, int]) -> str:
 
 def _minus(stop: str | tuple[int, int], start: tuple[int, int]) -> str:
     if isinstance(stop, str):
-        return f"{stop} - {_bracketed(start)}"
+        return f"left({stop}, {_position(start)})"
     return _position((stop[0] - start[0], stop[1] - start[1]))
 
 

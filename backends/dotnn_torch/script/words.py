@@ -175,19 +175,26 @@ def _merge(name: str, given: Sequence[Argument], settings: Settings) -> Code:
     if len(given) != 2 or "over" in settings:
         raise UnspokenError("`fold` with `over`")
     x, shape = given
-    kept, merged = set(), set()
+    kept, merged, inner = set(), set(), set()
     for tensor, dims in zip(x.values, shape.values, strict=False):
         if not isinstance(tensor, Tensor) or not isinstance(dims, Shape):
             raise UnspokenError("`fold` of this")
-        last = tensor.labels[tensor.rank - len(dims.dims) :]
-        if all(label in tensor.labels for label in dims.labels) and dims.labels != last:
-            raise UnspokenError("`fold` of other dims than the last")
-        kept.add(tensor.rank - len(dims.dims))
+        named = bool(dims.labels) and all(label is not None and label in tensor.labels for label in dims.labels)
+        start = tensor.labels.index(dims.labels[0]) if named else tensor.rank - len(dims.dims)
+        if named and dims.labels != tensor.labels[start : start + len(dims.dims)]:
+            raise UnspokenError("`fold` of dims that do not stand side by side, in this order")
+        inner.add((start - tensor.rank, start + len(dims.dims) - 1 - tensor.rank))
+        kept.add(start)
         merged.add(len(dims.dims))
+    text = x.code.at(ATOM)
+    if any(last != -1 for _, last in inner):
+        first, last = one(sorted(inner), "a `fold`")
+        return call("merged", text, str(first), str(last))
     start = kept.pop() if len(kept) == 1 else -one(list(merged), "a `fold`")
     if start < 0 and 0 in merged:
         raise UnspokenError("`fold` of no dims")
-    text = x.code.at(ATOM)
+    if start and not re.fullmatch(r"[\w.]+", text):
+        return call("merged", text, str(start), "-1")
     first = f"len({text})" if start == 1 else f"*{text}.shape[:{start}]"
     return Code(f"{text}.reshape({first}, -1)" if start else f"{text}.reshape(-1)")
 
@@ -206,6 +213,8 @@ def _fill(name: str, given: Sequence[Argument], settings: Settings) -> Code:
 
 def _rank(name: str, given: Sequence[Argument], settings: Settings) -> Code:
     (x,) = given
+    if x.tensors and len(x.tensors) < len(x.values):
+        return call("rank", x.code.text)
     return Code(f"{x.code.at(ATOM)}.dim()") if x.tensors else Code("0")
 
 

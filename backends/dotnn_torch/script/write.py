@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from dotnn.elaborate.values import Known
-from dotnn.measures.apart import is_apart
 from dotnn.plugins import Arrays
 from dotnn.program import Program
 from dotnn.spec import Spec, Train
@@ -19,16 +18,19 @@ from dotnn_grammar.problems import ProblemError
 from dotnn_grammar.source import Source
 from dotnn_torch.problems import NotInThisVersion
 from dotnn_torch.script.book import Book
-from dotnn_torch.script.helpers import HELPERS, SQUARES
+from dotnn_torch.script.columns import write_anew, write_data
+from dotnn_torch.script.helpers import FITTED, HELPERS, SQUARES
 from dotnn_torch.script.loop import write_loop
+from dotnn_torch.script.moves import Moves
 from dotnn_torch.script.text import WIDTH, comment, docstring, fitted
 from dotnn_torch.script.trace import Trace, trace
-from dotnn_torch.script.training import write_data, write_figures
+from dotnn_torch.script.training import write_figures
+from dotnn_torch.script.turns import write_turns
 from dotnn_torch.script.updates import write_optimizer
 
 _TRAIN_WORDS = (
     "span name data assigns loss error metrics answer optimizer batch epochs steps seed stop keep clip decays doc "
-    "called freezes rates accumulate precision claims"
+    "called freezes rates accumulate precision claims objectives every averages"
 )
 TRAIN_WORDS = frozenset(_TRAIN_WORDS.split())
 """The lines of a train block that become text here."""
@@ -76,37 +78,35 @@ def script_text(program: Program, source: str) -> str:
 def _text(found: Trace) -> str:
     program = found.program
     _refuse(found.train)
-    for metric in found.train.metrics:
-        if is_apart(metric):
-            what = "a metric that is measured by itself (`on`, `every`, `generate`)"
-            raise NotInThisVersion(span=metric.span, what=what).error()
-    for line in found.data.augments:
-        raise NotInThisVersion(span=line.span, what="an `augment` line").error()
     book = Book(found)
     data = write_data(book)
-    book.sections.clear()
-    net = _net(found)
-    if net is not None:
+    makers, book.sections = book.sections, []
+    anew = write_anew(book)
+    altering, book.sections = book.sections, []
+    for net in book.nets:
         book.klass(net)
     nets, book.sections = book.sections, []
-    figures = write_figures(book, net)
+    figures = [*write_turns(book), write_figures(book)]
     measures, book.sections = book.sections, []
-    optimizer = write_optimizer(book, _optimizer(found), _given(found.train))
+    moves = _moves(book)
     updates, book.sections = book.sections, []
-    loop = write_loop(book, net, optimizer)
+    loop = write_loop(book, moves)
     schedules = book.sections
     other_fans = {"fans"} if "kernel" in book.helpers else set()
-    helpers = [lines for name, lines in HELPERS.items() if name in book.helpers - {"fitted"} - other_fans]
+    helpers = [lines for name, lines in HELPERS.items() if name in book.helpers - {*FITTED} - other_fans]
     blocks = [
+        *makers,
         data,
+        *altering,
+        anew,
         *nets,
         *measures,
-        figures,
+        *figures,
         *updates,
         *schedules,
         *helpers,
-        _evaluate(program),
-        [*comment(_claimed(program)), *comment(found.train.doc), *loop],
+        _evaluate(book),
+        [*comment(_claimed(program)), *comment(_unmeasured(program)), *comment(found.train.doc), *loop],
         ['if __name__ == "__main__":', "    main()"],
     ]
     text = "\n\n\n".join("\n".join(fitted(block)) for block in blocks if block)
@@ -122,14 +122,28 @@ def _claimed(program: Program) -> str:
     return "\n".join(["What the spec claims of this net is not checked here; `nn claims RUN` does that:", *lines, ""])
 
 
-def _evaluate(program: Program) -> list[str]:
-    number = "value.tolist()" if any(figure.dims for figure in program.figures) else "float(value)"
+def _unmeasured(program: Program) -> str:
+    """That what is measured by itself, now and then or on texts that the net writes, is not measured here."""
+    lines = [f"  {figure.name} = {figure.text}" for figure in program.figures if figure.apart is not None]
+    return (
+        "\n".join(["What the spec measures by itself is not measured here; `nn train` does that:", *lines, ""])
+        if (lines)
+        else ""
+    )
+
+
+def _evaluate(book: Book) -> list[str]:
+    whole, draws = book.whole, book.trace.outside
+    grows = "grad" in book.helpers  # then a gradient is taken while measuring too
+    number = "float(value.detach())" if grows else "float(value)"
+    number = "value.tolist()" if any(figure.dims for figure in book.trace.figures) else number
     return [
-        "@torch.no_grad()",
-        "def evaluate(net, rows):",
+        *([] if grows else ["@torch.no_grad()"]),
+        f"def evaluate({whole}, rows{', step' if draws else ''}):",
         '    """The figures of all these rows at once."""',
-        "    net.eval()",
-        f"    return {{name: {number} for name, value in figures(net, rows).items()}}",
+        *(["    random.begin(step)"] if draws else []),
+        f"    {whole}.eval()",
+        f"    return {{name: {number} for name, value in figures({whole}, rows).items()}}",
     ]
 
 
@@ -160,20 +174,18 @@ def _literal(value: bool | int | float | str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' if isinstance(value, str) else repr(value)
 
 
-def _net(found: Trace) -> Known | None:
-    net: Known | None = found.builder.net
-    return net
-
-
-def _optimizer(found: Trace) -> Known:
-    value = found.values(found.turn.optimizer)[0]
-    return value if isinstance(value, Known) else value.known
-
-
-def _given(train: Train) -> list[str]:
-    """The settings that the `optimizer` line names."""
-    arguments = getattr(train.optimizer, "arguments", ())
-    return [a.name for a in arguments if a.name]
+def _moves(book: Book) -> list[Moves]:
+    """What each objective does to the weights; an optimizer that several have is written once."""
+    own: dict[int, tuple[Known, list[str]]] = {}
+    keys = []
+    for turn in book.trace.turns:
+        value = book.trace.values(turn.optimizer)[0]
+        known = value if isinstance(value, Known) else value.known
+        given = [a.name for a in getattr(turn.optimizer, "arguments", ()) if a.name]
+        own.setdefault(id(known.definition), (known, []))[1].extend(given)
+        keys.append(id(known.definition))
+    made = {key: write_optimizer(book, known, given) for key, (known, given) in own.items()}
+    return [Moves(book, turn, made[key]) for turn, key in zip(book.trace.turns, keys, strict=True)]
 
 
 def _refuse(train: Train) -> None:
@@ -181,14 +193,9 @@ def _refuse(train: Train) -> None:
     if train.precision == "f16":
         way = "write `precision bf16`, or train it with nn itself (nn train)"
         raise NotInThisVersion(span=train.span, what="`precision f16`", way=way).error()
-    for step in train.objectives:
-        raise NotInThisVersion(span=step.span, what="a block whose steps take turns").error()
     if train.draws is not None:
         way = "weigh the loss instead, `loss … weighted by balanced(label)`, or train it with nn itself (nn train)"
         raise NotInThisVersion(span=train.draws.span, what="a batch of rows that are drawn", way=way).error()
-    for line in train.averages:
-        way = "leave the line out, or train it with nn itself (nn train)"
-        raise NotInThisVersion(span=line.span, what="a moving average of the weights", way=way).error()
     for word in type(train).model_fields:
         if word not in TRAIN_WORDS and getattr(train, word) not in (None, (), "", 0, 1, "f32", "rows"):
             value = getattr(train, word)

@@ -6,6 +6,9 @@
     claims.figures              the totals of all batches -> these figures, where one is no simple mean
     claims                      the figures -> `claim1.figure`, `claim1.bound.1`, `claim1.holds`
 
+A metric of texts that the net writes (`bleu`) is measured on the rows of the place as while the net learns, by its
+own graph; a claim that names one is computed of figures alone.
+
 What is drawn in a claim (noise, a random shift) is drawn for each row by itself, by its number among the rows, so that
 the figure is the same at any size of batch.
 """
@@ -18,16 +21,19 @@ from pathlib import Path
 from typing import Any
 
 from dotnn.build import Builder
-from dotnn.claims.places import NoRows, NoSuchClaimed, Place, Rows, SaidTwice, paths_in, replaced, rows_of
+from dotnn.claims.places import NoRows, NoSuchClaimed, Place, Rows, SaidTwice, of_figures, paths_in, replaced, rows_of
 from dotnn.claims.ranges import is_share
 from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.evaluate import computing, evaluate
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Machine
-from dotnn.elaborate.values import Tensor, kind, plain
+from dotnn.elaborate.values import Known, Tensor, kind, plain
+from dotnn.generate.metric import Aparts
 from dotnn.graph import Graph, Type, multiply
-from dotnn.inputs.columns import BATCH, DataBlock, Fit
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.columns import BATCH
+from dotnn.inputs.fit import Fit
 from dotnn.inputs.roles import labelled
 from dotnn.measures.apart import is_apart, writes
 from dotnn.measures.figures import measured
@@ -84,16 +90,6 @@ class NeverAShare(Problem):
     meant: str
 
 
-class OfTexts(Problem):
-    code = "L009"
-    title = "`{name}` is measured on texts that the net writes, and a claim speaks of what it computes"
-    label = "calls `generate`"
-    help = (
-        "claim its error or loss, `error < 40% on test`; when training ends `{name}` itself is told for the test part"
-    )
-    name: str
-
-
 @dataclass
 class Claims:
     """What all claims of a block become."""
@@ -144,6 +140,8 @@ class _Place:
         self.builder = builder
         self.phase = builder.opened()
         self.figures: dict[str, tuple[Figure, Measured]] = {}
+        self.written: dict[str, Figure] = {}
+        """Figures of texts that the net writes, by their names here."""
 
     def value(self, side: Expression) -> Any:
         return evaluate(self.phase.frame, side)
@@ -183,6 +181,7 @@ class ClaimsBuilder:
     """Builds all claims of one train block.
 
     ``known``: the columns that its other graphs read, with the names of their classes, which hold on other data too.
+    ``aparts``: its metrics that are measured by themselves.
     ``finish``: what is done to a graph last. Raises ``ProblemError`` throughout.
     """
 
@@ -194,10 +193,12 @@ class ClaimsBuilder:
         folder: Path,
         fit: Fit,
         known: Mapping[str, RawColumn],
+        aparts: Aparts,
         finish: Callable[[Graph], Graph] = lambda graph: graph,
     ) -> None:
         self.spec, self.train, self.own, self.folder, self.fit = spec, train, block, folder, fit
-        self.known, self.finish = dict(known), finish
+        self.known, self.aparts, self.finish = dict(known), aparts, finish
+        self.written = [metric.name for metric in train.metrics if writes(metric)]
         self.blocks: dict[str, DataBlock] = {block.data.name: block}
         self.places: dict[Place, _Place] = {}
         self.tape = Tape(CLAIMS)
@@ -238,17 +239,12 @@ class ClaimsBuilder:
 
     def _claim(self, name: str, claim: ClaimText, rows: Rows) -> Claim:
         paths = paths_in(claim, rows)
-        for metric in self.train.metrics:
-            if writes(metric) and any(metric.name in names_in(side) for side in claim.sides):
-                raise OfTexts(span=claim.sides[0].span, name=metric.name).error()
-            if writes(metric) and (at := [path for path in paths if path.names[-1] == metric.name]):
-                raise OfTexts(span=at[0].member.span, name=metric.name).error()
         if paths and claim.on:
             raise SaidTwice(span=paths[0].member.span, path=paths[0].text).error()
         if not paths and claim.on is None:
             raise NoRows(span=claim.sides[-1].span, parts=f"its parts are {rows.listed()}").error()
-        if claim.on is None:
-            values, share = self._compared(name, claim, rows)
+        if claim.on is None or any(metric in names_in(side) for metric in self.written for side in claim.sides):
+            values, share = self._compared(name, of_figures(claim, self._known_figures()), rows)
         else:
             values, share = self._measured(name, claim, rows.of(claim.on.names, claim.on))
         figure = 1 if len(values) == 3 else next(n for n, value in enumerate(values) if isinstance(value, Tensor))
@@ -296,12 +292,19 @@ class ClaimsBuilder:
                 near = perhaps(figure, known, f"there are: {', '.join(known)}")
                 raise NoSuchClaimed(span=path.member.span, name=figure, near=near).error()
             leaf = f"{name}.{number}"
-            shares.append(at.measure(leaf, Name(span=path.member.span, name=figure)))
+            if figure in self.written:
+                shares.append(self._of_texts(at, leaf, figure))
+            else:
+                shares.append(at.measure(leaf, Name(span=path.member.span, name=figure)))
             names[id(path.member)] = leaf
             inputs[leaf] = plain(self.tape.input(leaf, Type(dtype="f64"), "metric"))
         machine = Machine(self.tape, "predict", Library(self.spec.definitions), dict(self.own.params))
         for figure in self._known_figures():
             machine.elsewhere[figure] = f"say on which rows: `test.{figure}`"
+        for each in (
+            {name for place in self.places.values() for name in place.phase.frame.names} if self.written else ()
+        ):
+            machine.elsewhere.setdefault(each, "a claim about texts that the net writes is made of figures alone")
         frame = Frame(machine, USER, "", names=dict(inputs))
         values: list[Any] = []
         for side in claim.sides:
@@ -311,6 +314,11 @@ class ClaimsBuilder:
             values.append(made if isinstance(made, Tensor) and not made.rank else _number(side, made))
         _refuse_known(claim, values)
         return values, all(shares)
+
+    def _of_texts(self, at: _Place, leaf: str, metric: str) -> bool:
+        """The metric of that name, under this one; gives whether it is a share."""
+        at.written[leaf] = Figure(name=leaf, role="metric", text=metric, apart=self.aparts.plans[metric])
+        return is_share(_whole(self.aparts.measured[metric]))
 
     def _known_figures(self) -> list[str]:
         error = ["error"] if self.train.error is not None else []
@@ -337,18 +345,22 @@ class ClaimsBuilder:
     # ---- at the end
 
     def _close(self, place: _Place) -> None:
-        graph = place.needed()
-        there = {fed.name for fed in graph.inputs}
-        raws = {n: raw for n, raw in place.phase.columns.raws.items() if n in there}
-        read = {raw.name for raw in self.known.values() if raw.role == "data"}
-        self.made.graphs[place.graph] = self.finish(labelled(graph, read | {ROW}, set()))
+        raws: dict[str, RawColumn] = {}
+        if place.figures:
+            graph = place.needed()
+            there = {fed.name for fed in graph.inputs}
+            raws = {n: raw for n, raw in place.phase.columns.raws.items() if n in there}
+            read = {raw.name for raw in self.known.values() if raw.role == "data"}
+            self.made.graphs[place.graph] = self.finish(labelled(graph, read | {ROW}, set()))
+        for figure in place.written.values():
+            raws |= {name: raw for name, raw in self.aparts.read_by(figure.text).items() if name not in raws}
         self.made.places.append(
             ClaimRows(
                 graph=place.graph,
                 data=place.place.data,
                 part=place.place.part,
                 inputs=tuple(raw.model_copy(update={"role": "data"}) for raw in raws.values()),
-                figures=tuple(figure for figure, _ in place.figures.values()),
+                figures=(*(figure for figure, _ in place.figures.values()), *place.written.values()),
             )
         )
         if place.place.data == self.train.data:
@@ -370,6 +382,8 @@ def _number(side: Expression, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         is_text = isinstance(value, str)
         way = "write the number without quotes: 80%" if is_text else "compare a figure with a number: error < 10%"
+        if isinstance(value, Known):
+            way = f"say of what: {value.name}(…); or name a figure: `loss`, `error`, or a `metric` of the block"
         raise NotANumber(span=side.span, found=kind(value), way=way).error()
     return float(value)
 

@@ -9,7 +9,7 @@ A figure may carry its place with it, so that two are compared: `other_clinic.te
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -126,6 +126,30 @@ class Path:
 def paths_in(claim: Claim, rows: Rows) -> list[Path]:
     """Every figure of a claim that is named with its rows, in the order of the text."""
     return [path for side in claim.sides for path in _paths(side, rows)]
+
+
+def of_figures(claim: Claim, figures: Collection[str]) -> Claim:
+    """The claim with its rows in the name of every figure: `bleu > 50% on test` as `test.bleu > 50%`."""
+    if claim.on is None:
+        return claim
+    first, *more = claim.on.names
+    place: Expression = Name(span=claim.on.span, name=first)
+    for name in more:
+        place = Member(span=claim.on.span, value=place, name=name)
+    sides = tuple(_placed(side, place, frozenset(figures)) for side in claim.sides)
+    return claim.model_copy(update={"sides": sides, "on": None})
+
+
+def _placed(part: Any, place: Expression, figures: frozenset[str]) -> Any:
+    if isinstance(part, Name) and part.name in figures:
+        return Member(span=part.span, value=place, name=part.name)
+    if isinstance(part, tuple):
+        return tuple(_placed(each, place, figures) for each in part)
+    if not isinstance(part, BaseModel) or not isinstance(part, Part):
+        return part
+    return part.model_copy(
+        update={name: _placed(getattr(part, name), place, figures) for name in type(part).model_fields}
+    )
 
 
 def _paths(part: Any, rows: Rows) -> Iterator[Path]:

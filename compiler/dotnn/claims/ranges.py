@@ -63,10 +63,27 @@ def _quotient(total: Value, count: Value) -> bool:
     both = tape.node(summed)
     if second.op != "sum" or both is None or both.op not in ("mul", "and", "select"):
         return False
-    below = _bare(tape.values[second.inputs[0]]).name
+    below = _chosen(_bare(tape.values[second.inputs[0]])).name
     return all(is_share(tape.values[n]) for n in both.inputs) and below in [
         _bare(tape.values[n]).name for n in both.inputs
     ]
+
+
+def _chosen(value: Value) -> Value:
+    """Of 1 where something holds and 0 elsewhere: what holds."""
+    node = value.tape.node(value)
+    if node is None or node.op != "select":
+        return value
+    which, *others = (value.tape.values[name] for name in node.inputs)
+    return which if [_number(each) for each in others] == [1, 0] else value
+
+
+def _number(value: Value) -> Any:
+    """Of a literal, as large as it may be."""
+    node = value.tape.node(value)
+    if node is not None and node.op == "expand":
+        return _number(value.tape.values[node.inputs[0]])
+    return node.attributes["value"] if node is not None and node.op == "literal" else None
 
 
 def _bare(value: Value) -> Value:

@@ -124,7 +124,7 @@ def facts(file: str, found: SpecSlopes) -> dict[str, Any]:
 def table(event: Mapping[str, Any]) -> list[str]:
     """The same for people."""
     from dotnn.commands.runs import columns
-    from dotnn.training.rules import many
+    from dotnn_grammar.problems import many
 
     lines = [["  weight", "compared", "worst at", "gradient", "difference", "apart"]]
     for weight in event["weights"]:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
+from dotnn.commands.options import BackendName, DeviceName, Format, Run, Threads
 
 
 def claims(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    run: Run,
     spec: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where the spec lies now, if it has moved: tables are found from there."),
+        typer.Option(metavar="FILE", help="The spec as it is now: its claims are checked, its tables found beside it."),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Where to compute: auto, cpu, cuda.")] = "cpu",
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, metavar="N", help="Threads.", show_default="one a core")
-    ] = None,
-    backend: Annotated[str, typer.Option(metavar="NAME", help="What runs the net: onnx, reference.")] = "onnx",
+    device: DeviceName = "cpu",
+    threads: Threads = None,
+    backend: BackendName = "onnx",
     format: Annotated[Format, typer.Option(help="Lines for people, or one JSON object.")] = Format.text,
 ) -> int:
     """Check what a spec claims of its net, each claim with its figure. Ends with 1 where one fails."""
@@ -36,6 +30,7 @@ def claims(
     from dotnn.training.claims import check_claims, claimed_rows, lines
     from dotnn.training.elsewhere import spec_of
     from dotnn.training.evaluate import CHANGED, dataset_of
+    from dotnn.training.reclaim import claims_otherwise, reclaimed, said_since
     from dotnn.training.run import read_program, read_weights
     from dotnn.training.started import read_started
     from dotnn_grammar.problems import ProblemError
@@ -43,14 +38,21 @@ def claims(
     program, state = read_program(run), read_weights(run, desk.say)
     began = read_started(run)
     text, source = spec_of(run)
-    if not program.claims:
-        desk.say(f"note: the train block `{program.name}` of {began.spec} has no claim below it")
+    dataset, sources = None, {source.name: source}
+    note = said_since(text, Path(began.spec), program.name) if spec is None else None
+    if spec is not None and claims_otherwise(text, desk.spec_file(spec), program.name):
+        now = reclaimed(run, program, text, spec)
+        program, text, dataset, sources = now.program, now.spec, now.dataset, dict(now.sources)
+    if note is None and not program.claims:
+        note = f"note: the train block `{program.name}` of {spec or began.spec} has no claim below it"
+    if note is not None:
+        desk.say(note)
     with desk.beside_spec("claims", run, spec) as folder:
         try:
-            dataset, _ = dataset_of(run, program, folder)
+            dataset = dataset or dataset_of(run, program, folder)[0]
             rows = claimed_rows(program, text, folder, dataset)
         except ProblemError as problem:
-            problem.sources = {source.name: source}
+            problem.sources = sources
             raise
     verdicts = check_claims(program, state, rows, plugins.backend(backend), desk.options(device, threads))
     if dataset.fingerprint != began.facts.data:

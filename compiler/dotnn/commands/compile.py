@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from dotnn.commands.options import Format
+
 
 class Target(StrEnum):
     portable = "portable"
@@ -17,11 +19,6 @@ class Target(StrEnum):
 
 class Host(StrEnum):
     python = "python"
-
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
 
 
 def compile(
@@ -40,7 +37,7 @@ def compile(
     from dotnn.commands import desk
     from dotnn.compiler import compile_file, program_names
     from dotnn.plugins import Exporting, Hosting, Options
-    from dotnn.training.run import cannot_write
+    from dotnn.training.problems import cannot_write
 
     path, name = desk.target(file)
     values = desk.settings(set or [])

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dotnn.commands.options import Format
+
 if TYPE_CHECKING:
     from dotnn.inputs.survey import ColumnSurvey, Survey
 
@@ -23,11 +25,6 @@ class Action(StrEnum):
     show = "show"
     get = "get"
     list = "list"
-
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
 
 
 def data(
@@ -146,6 +143,8 @@ def balance(column: ColumnSurvey) -> Iterator[tuple[str, str]]:
 
 def doubts(found: Survey) -> Iterator[tuple[str, str]]:
     """What may be wrong."""
+    from dotnn_grammar.problems import many
+
     if found.bad:
         rows = "1 row does" if found.bad == 1 else f"{found.bad:,} rows do"
         what = "`nn train` will refuse them" if found.bad_end else "`on bad row skip` leaves them out"
@@ -165,7 +164,7 @@ def doubts(found: Survey) -> Iterator[tuple[str, str]]:
     leaks = {part: count for part, count in found.shared.items() if count}
     for part, count in leaks.items():
         share = 100 * count / found.parts[part]
-        rows = "1 row" if count == 1 else f"{count:,} rows"
+        rows = many(count, "row")
         yield (
             "yellow",
             f"leak: {rows} of `{part}` ({share:.1f} %) {'is' if count == 1 else 'are'} also in `{first}`, by {same}",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from dotnn.commands.options import BackendName, DeviceName, Format, Run, SpecNow, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,13 +16,8 @@ if TYPE_CHECKING:
     from dotnn.training.evaluate import Measured
 
 
-class Format(StrEnum):
-    text = "text"
-    json = "json"
-
-
 def eval(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    run: Run,
     on: Annotated[
         str | None,
         typer.Option(
@@ -30,15 +26,10 @@ def eval(
             show_default="all",
         ),
     ] = None,
-    spec: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Where the spec lies now, if it has moved: tables are found from there."),
-    ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Where to compute: auto, cpu, cuda.")] = "cpu",
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, metavar="N", help="Threads.", show_default="one a core")
-    ] = None,
-    backend: Annotated[str, typer.Option(metavar="NAME", help="What runs the net: onnx, reference.")] = "onnx",
+    spec: SpecNow = None,
+    device: DeviceName = "cpu",
+    threads: Threads = None,
+    backend: BackendName = "onnx",
     format: Annotated[Format, typer.Option(help="A table for people, or one JSON object.")] = Format.text,
 ) -> int:
     """Measure a trained net: loss, error and metrics of whole splits, or of a table of your own."""

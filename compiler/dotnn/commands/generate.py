@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from dotnn.commands.options import BackendName, Format, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,15 +19,12 @@ if TYPE_CHECKING:
 
 LENGTH = 200
 """Tokens, where nothing else ends a text."""
-
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
+MANY = 2**31
+"""More tokens than any net has."""
 
 
 def generate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    run: Run,
     prompt: Annotated[
         str | None, typer.Option(metavar="TEXT", help="How the text begins; of a net that translates, what it reads.")
     ] = None,
@@ -60,7 +58,7 @@ def generate(
     output: Annotated[
         str | None, typer.Option(metavar="NAME", help="The net's result with the scores.", show_default="the one")
     ] = None,
-    backend: Annotated[str, typer.Option(metavar="NAME", help="What runs the net: onnx, reference.")] = "onnx",
+    backend: BackendName = "onnx",
     format: Annotated[Format, typer.Option(help="Texts for people, or one JSON object a text.")] = Format.text,
 ) -> int:
     """Let a trained net write: it goes on from a beginning, one token after another."""
@@ -74,7 +72,7 @@ def generate(
     program = _writing(run, program, column, output)
     plan = plan_of(program)
     heat = temperature if temperature is not None else 0.0 if plan.begins is not None else 1.0
-    way = Way(heat, top_n, top_p, seed)
+    way = Way(heat, min(top_n, MANY), top_p, seed)
     _refuse(way, beam, count, temperature)
     speech, start = Speech.of(program), beginning(program, prompt, given or [])
     if start.unknown:
@@ -119,6 +117,8 @@ def _refuse(way: Way, beam: int, count: int, temperature: float | None) -> None:
     if not 0 < way.top_p <= 1:
         why = "it is a share, above 0 and at most 1"
         raise OutOfRange(option="top-p", value=f"{way.top_p:g}", why=why, way="try 0.9").error()
+    if not -(2**63) <= way.seed < 2**63:
+        raise OutOfRange(option="seed", value=str(way.seed), why="a seed has 64 bits", way="try a smaller one").error()
     if beam > 1 and (temperature is not None or way.top_n or way.top_p < 1):
         why = "it follows the likeliest texts, and draws nothing"
         away = "leave --temperature, --top-k and --top-p out, or --beam"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from dotnn.commands.options import Format
+
 
 class What(StrEnum):
     spec = "spec"
@@ -18,11 +20,6 @@ class Pass(StrEnum):
     differentiate = "differentiate"
     update = "update"
     simplify = "simplify"
-
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
 
 
 def ir(

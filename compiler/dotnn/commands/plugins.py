@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dotnn.commands.options import Format
 
 if TYPE_CHECKING:
     from dotnn.plugins.probe import Found
 
 MANY = ("operation", "command", "std")
 """Kinds of which we have so many that a line for each of ours would hide the rest."""
-
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
 
 
 def plugins(

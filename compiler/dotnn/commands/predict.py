@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dotnn.commands.options import BackendName
+
 if TYPE_CHECKING:
     import numpy as np
 
+    from dotnn.plugins import Arrays, Backend, Options
     from dotnn.program import Program
 
 AT_ONCE = 4096
@@ -40,7 +43,7 @@ def predict(
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Other draws, where the answer is drawn at random.")
     ] = None,
-    backend: Annotated[str, typer.Option(metavar="NAME", help="What runs the net: onnx, reference.")] = "onnx",
+    backend: BackendName = "onnx",
     format: Annotated[Format, typer.Option(help="How answers are printed.")] = Format.text,
 ) -> int:
     """Ask a trained net: one answer for each row, picture, e-mail or sentence."""
@@ -48,6 +51,7 @@ def predict(
     from dotnn.commands import desk
     from dotnn.data import asked
     from dotnn.data.lengths import in_order
+    from dotnn.generate.texts import others_of
     from dotnn.training.run import read_program, read_weights
 
     folder = run.parent if run.is_file() and run.suffix == ".onnx" else run
@@ -69,17 +73,38 @@ def predict(
         return 0
     if not rows:
         raise typer.BadParameter("Say what it is asked about: a table, a file, or the values of one row.")
-    for given in asked(rows, program.inputs):
+    said = _translator(program, chosen, options, state)
+    for given in asked(rows, program.inputs if said is None else others_of(program)):
         if not headed:
             _head(program, format, given.names is not None)
             headed = True
+        if said is not None:
+            for number, answer in enumerate(said(given.columns)):
+                print(_line({**_named(given.names, number), **answer}, format), flush=True)
+            continue
         columns = {name: array for name, array in given.columns.items() if name in wanted}
         made = in_order(program.inputs, columns, AT_ONCE, lambda fed: executor.run({**weights, **fed}))
         for row, part, out in made:
             for number, answer in enumerate(answers(program, out, part), row):
-                named = {} if given.names is None else {"file": given.names[number]}
-                print(_line({**named, **answer}, format))
+                print(_line({**_named(given.names, number), **answer}, format))
     return 0
+
+
+def _translator(
+    program: Program, backend: Backend, options: Options, state: Arrays
+) -> Callable[[Arrays], Iterator[dict[str, Any]]] | None:
+    """What the net writes for the rows that it reads, where that is what it has learned."""
+    from dotnn.generate.answers import translates, translations
+    from dotnn.generate.writer import Writer
+
+    if not translates(program):
+        return None
+    writer = Writer(program, backend, options, state)
+    return lambda columns: translations(program, writer, columns)
+
+
+def _named(names: Sequence[str] | None, number: int) -> dict[str, str]:
+    return {} if names is None else {"file": names[number]}
 
 
 def key_of(seed: int) -> np.ndarray[Any, Any]:
@@ -94,10 +119,14 @@ def key_of(seed: int) -> np.ndarray[Any, Any]:
 def answers(
     program: Program, out: Mapping[str, np.ndarray[Any, Any]], given: Mapping[str, np.ndarray[Any, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Each row's answer: the class and its probability, the text, or the net's outputs as they are."""
+    """Each row's answer: the class and its probability, the text, what comes next, or the net's outputs as they are."""
     from dotnn.data.given_windows import spoken
+    from dotnn.generate.answers import goes_on, what_comes_next
 
     plan = program.answer
+    if goes_on(program):
+        yield from what_comes_next(program, out, given)
+        return
     if plan is None or "answer" not in out:
         for row in range(len(out[program.outputs[0]])):
             yield {name: out[name][row].tolist() for name in program.outputs}
@@ -121,6 +150,8 @@ def _head(program: Program, format: Format, named: bool) -> None:
         return
     plan = program.answer
     names = list(program.outputs) if plan is None else ["answer", *(["probability"] if plan.shares else [])]
+    if plan is None and program.generation is not None:
+        names = ["answer", "probability"]
     print(",".join(["file", *names] if named else names))
 
 
@@ -141,10 +172,14 @@ def _line(answer: Mapping[str, Any], format: Format) -> str:
 
 
 def _short(value: Any) -> str:
+    import json
+
     if isinstance(value, list):
         return "[" + ", ".join(_short(v) for v in value) + "]"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, str) and value.strip() != value:
+        value = json.dumps(value, ensure_ascii=False)  # else a space or the end of a line would not be seen
     # A class's name comes from the data, and may hold what moves a terminal's cursor.
     return "".join(c if c.isprintable() else "\ufffd" for c in str(value))
 

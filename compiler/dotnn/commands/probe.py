@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from dotnn.commands.options import BackendName, Format, Run, SpecNow
 
 if TYPE_CHECKING:
     from dotnn.insight.ask import Answer
     from dotnn.insight.paths import Paths
 
 
-class Format(StrEnum):
-    text = "text"
-    json = "json"
-
-
 def probe(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    run: Run,
     paths: Annotated[
         list[str] | None,
         typer.Argument(metavar="[PATH…]", help="Digits.hidden, Digits.hidden.W, logits, 'grad(loss, image)'."),
@@ -41,8 +37,8 @@ def probe(
     draw: Annotated[
         bool | None, typer.Option("--draw/--no-draw", help="Pictures as shades.", show_default="on a terminal")
     ] = None,
-    spec: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the spec lies now, if it has moved.")] = None,
-    backend: Annotated[str, typer.Option(metavar="NAME", help="What runs the net: onnx, reference.")] = "onnx",
+    spec: SpecNow = None,
+    backend: BackendName = "onnx",
     format: Annotated[Format, typer.Option(help="For people, or one JSON object.")] = Format.text,
 ) -> int:
     """Look into a trained net: what any part of it makes of an example. Without a PATH: everything that has one."""
@@ -121,6 +117,7 @@ def told(found: Sequence[Answer], examples: Sequence[int], drawn: bool, of: str)
 
 
 def as_json(found: Sequence[Answer], examples: Sequence[int]) -> str:
+    """The answers as one JSON object."""
     import json
 
     from dotnn.insight import save

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dotnn.commands.train import Format, conduct
+from dotnn.commands.options import Epochs, Format, Run, Steps
+from dotnn.commands.train import conduct
 
 if TYPE_CHECKING:
     from dotnn.compiler import Compiled
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")],
+    run: Run,
     spec: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the spec is now.", show_default="where it was")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N epochs at the latest.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N steps at the latest.")] = None,
+    epochs: Epochs = None,
+    steps: Steps = None,
     inexact: Annotated[
         bool, typer.Option("--inexact", help="Go on with other versions too, though the last bits may differ.")
     ] = False,

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dotnn.commands.options import Format
+
 if TYPE_CHECKING:
     from dotnn.training.records import Record
-
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
 
 
 def runs(
@@ -60,6 +56,7 @@ def facts(record: Record) -> dict[str, Any]:
         "epochs": record.epochs,
         "steps": record.steps,
         "seconds": record.seconds,
+        **({"claims": {"held": sum(record.claims), "of": len(record.claims)}} if record.claims else {}),
         **(record.figures or {}),
     }
 
@@ -67,7 +64,7 @@ def facts(record: Record) -> dict[str, Any]:
 def overview(found: Sequence[Record]) -> list[str]:
     """One line a run: how it ended, what was set, the figures of its most telling split."""
     from dotnn.training.records import figure_names
-    from dotnn.training.rules import many
+    from dotnn_grammar.problems import many
 
     names = [
         n
@@ -75,7 +72,8 @@ def overview(found: Sequence[Record]) -> list[str]:
         if any(isinstance((r.figures or {}).get(r.best_split(), {}).get(n), int | float) for r in found)
     ]
     varied = _varied(found)
-    heads = ["run", "state", "epochs", "numbers", *varied, "on", *names]
+    claims = ["claims held"] if any(record.claims for record in found) else []
+    heads = ["run", "state", "epochs", "numbers", *varied, "on", *names, *claims]
     lines = [heads]
     for record in found:
         split = record.best_split()
@@ -90,6 +88,7 @@ def overview(found: Sequence[Record]) -> list[str]:
                 *(_plain(settings.get(name)) for name in varied),
                 split if own else "-",
                 *(_figure(record, name, own.get(name)) for name in names),
+                *([_held(record)] if claims else []),
             ]
         )
     told = columns(lines)
@@ -143,6 +142,8 @@ def compare(one: Path, other: Path, as_json: bool) -> int:
             cells = [_figure(r, name, part.get(name)) for r, part in zip(found, parts, strict=True)]
             if cells != ["-", "-"] and not any(isinstance(part.get(name), list) for part in parts):
                 lines.append([f"{split} {name}", *cells])
+    if any(record.claims for record in found):
+        lines.append(["claims held", *map(_held, found)])
     for line in [*columns(lines), *_tables(found)]:
         print(line)
     print()
@@ -170,6 +171,11 @@ def _tables(found: Sequence[Record]) -> Iterator[str]:
             for record, reading in zip(found, readings, strict=True):
                 if isinstance(reading, tuple):
                     yield from ["", f"{split} {name} of {record.folder}", *drawn(reading)]
+
+
+def _held(record: Record) -> str:
+    """How many of its claims hold, where they were checked."""
+    return f"{sum(record.claims)} of {len(record.claims)}" if record.claims else "-"
 
 
 def _figure(record: Record, name: str, value: Any) -> str:

@@ -18,6 +18,7 @@ STD = Path(__file__).parent.parent / "std"
 HEAD = re.compile(
     r"^(function|layer|net|optimizer|data|train|param)\s+(?:on\s+)?(\w+)(?:(?:\s+on\s+\w+)?\s+as\s+(\w+))?"
 )
+CLAIM = re.compile(r'^claim\s+"((?:[^"\\]|\\.)*)"')
 
 
 def show(
@@ -103,6 +104,14 @@ def definitions(source: str) -> Iterator[Text]:
         yield Text(head[1], head[3] or head[2], number + 1, "\n".join(lines[first : last + 1]))
 
 
+def claims(source: str) -> Iterator[Text]:
+    """What a file claims of its nets, at the left margin: without a name, its words where others have a comment."""
+    for number, line in enumerate(source.split("\n"), start=1):
+        said = CLAIM.match(line)
+        if said is not None:
+            yield Text("claim", "", number, "# " + said[1].replace('\\"', '"'))
+
+
 def _depth(line: str) -> int:
     bare = re.sub(r'"[^"]*"|#.*', "", line)
     return sum(bare.count(mark) for mark in "{([") - sum(bare.count(mark) for mark in "})]")
@@ -129,7 +138,8 @@ def _overview(path: Path, block: str | None) -> int:
     """What a file holds, and the sizes of each net that it trains."""
     from dotnn.compiler import compile_file, program_names
 
-    for found in definitions(path.read_text(encoding="utf-8")):
+    text = path.read_text(encoding="utf-8")
+    for found in sorted([*definitions(text), *claims(text)], key=lambda found: found.line):
         print(f"{found.word:<10}{found.name:<16}line {found.line}{_said(found.text)}")
     for name in [block] if block else program_names(path):
         program = compile_file(path, settings={}, train=name).program

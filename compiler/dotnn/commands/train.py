@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dotnn.commands.options import BackendName, Epochs, Format, Steps, Threads
+
 if TYPE_CHECKING:
     from dotnn.compiler import Compiled
     from dotnn.program import Program
@@ -32,11 +34,6 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-class Format(StrEnum):
-    text = "text"
-    json = "json"
-
-
 def train(
     file: Annotated[
         str | None, typer.Argument(metavar="FILE[:NAME]", help="The spec, and one train block of it.")
@@ -46,14 +43,11 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="The run's folder.", show_default="a new one, runs/NAME-NNN")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, max=1024, metavar="N", help="Threads.", show_default="one a core"),
-    ] = None,
-    backend: Annotated[str, typer.Option(metavar="NAME", help="What runs the graphs: onnx, reference.")] = "onnx",
+    threads: Threads = None,
+    backend: BackendName = "onnx",
     seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="Another seed than the spec's.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N epochs at the latest.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N steps at the latest.")] = None,
+    epochs: Epochs = None,
+    steps: Steps = None,
     checkpoint_every: Annotated[
         str | None,
         typer.Option(
@@ -310,24 +304,26 @@ def _tell(
         guess = None if quick else baseline(job.program, job.dataset, job.backend, job.options, split)
         tries = _tries(path, job.folder, job.started.settings, outcome, job.program)
         if job.program.generation is not None and outcome.ending in ("done", "stopped"):
-            tries = [f"nn generate {job.folder} --prompt {example(job.program)}", *tries]
+            rows = job.dataset.splits[split].arrays
+            tries = [f"nn generate {job.folder} --prompt {example(job.program, rows)}", *tries]
         desk.say("\n" + summary(job.program, outcome, job.folder, files, guess, tries))
     if outcome.problem is not None:
         desk.tell(placed(outcome.problem, compiled.sources).error(), compiled.sources)
 
 
 def placed(problem: Problem, sources: Mapping[str, Source]) -> Problem:
-    """The problem with its line marked, where it knows only the file's last name and the line."""
+    """The problem under its file's whole name, its words marked; its line, where no more is known."""
     span = problem.span
     if span is None:
         return problem
     for name, source in sources.items():
         if name == span.file or name.endswith(f"/{span.file}"):
-            text = source.line(span.line)
-            first = len(text) - len(text.lstrip()) + 1
-            last = max(len(text.split("#")[0].rstrip()), first) + 1
-            update = {"file": name, "column": first, "end_column": last}
-            return problem.model_copy(update={"span": span.model_copy(update=update)})
+            found: dict[str, object] = {"file": name}
+            if (span.line, span.column) == (span.end_line, span.end_column):
+                text = source.line(span.line)
+                first = len(text) - len(text.lstrip()) + 1
+                found |= {"column": first, "end_column": max(len(text.split("#")[0].rstrip()), first) + 1}
+            return problem.model_copy(update={"span": span.model_copy(update=found)})
     return problem
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dotnn.arrays import Array
 from dotnn.data.paths import TableFile
 
-Array = npt.NDArray[Any]
 Column = Array | list[str]
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dotnn.arrays import Array
 from dotnn.data.columns import NumberReader, by_name
 from dotnn.data.files import FileRows, whole
 from dotnn.data.given import read_rows, read_values
@@ -22,8 +21,6 @@ from dotnn.data.pictures import ENDS, PIXELS, read_picture
 from dotnn.data.pictures import MOST as PICTURE
 from dotnn.program import RawColumn
 from dotnn_grammar.problems import Problem, nearest
-
-Array = npt.NDArray[Any]
 
 AT_ONCE = 256
 """Files that are opened for one batch."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dotnn.arrays import Array
 from dotnn.data.load import Rows
 from dotnn.data.steps import picked
-
-Array = npt.NDArray[Any]
 
 STRETCH = 1 << 24
 """About how many bytes are gathered at once."""

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from dotnn.data.arrays import Array, ArrayRows, Column
+from dotnn.arrays import Array
+from dotnn.data.arrays import ArrayRows, Column
 from dotnn.data.paths import show
 from dotnn.data.spill import Spill
 from dotnn.data.tables import Rows
@@ -396,6 +397,7 @@ def refuse_no_text(cells: Cells, at: int, span: Span | None) -> None:
 
 
 def refuse_nested(cells: Cells, at: int, span: Span | None) -> None:
+    """Raises ``ProblemError`` where a cell is a list or an object of JSON."""
     if isinstance(cells.cells[at], Nested):
         place, column = cells.where(at)
         raise NestedValue(span=span, place=place, column=column, cell=show(cells.cells[at])).error()
@@ -409,6 +411,7 @@ def _empty(cells: Cells, at: int, span: Span | None) -> Problem:
 
 
 def dims_text(dims: Sequence[int]) -> str:
+    """The dims of a row, for people: `an array 8x8`, `one value`."""
     return f"an array {'x'.join(map(str, dims))}" if dims else "one value"
 
 

@@ -170,6 +170,7 @@ def whole(file: TableFile, kind: str, most: int) -> bytes:
 
 
 def reason_of(wrong: OSError) -> str:
+    """What the system says, in lower case, to stand within a sentence."""
     return (wrong.strerror or "the system gives no reason").lower()
 
 

@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dotnn import spec
+from dotnn.arrays import Array
 from dotnn.data.load import CannotStratify, Dataset, _check_split, _pick, _places, _refuse_one_answer
 from dotnn.data.spill import room
 from dotnn.graph import Graph
@@ -25,8 +25,6 @@ from dotnn.program import RawColumn
 from dotnn.squares import derive_key
 from dotnn_grammar.problems import Problem
 from dotnn_grammar.source import Span
-
-Array = npt.NDArray[Any]
 
 BLOCK = 2**22
 """About how many numbers are computed at once, those in between counted."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dotnn.arrays import Array
 from dotnn.data import given_windows
 from dotnn.data.columns import NumberReader, by_name, dims_text
 from dotnn.data.idx import IdxFile, IdxTable, starts_as_idx
@@ -20,8 +19,6 @@ from dotnn.data.source import FileTable, GivenArrays, Supply
 from dotnn.data.tables import Rows as Block
 from dotnn.program import RawColumn
 from dotnn_grammar.problems import Problem
-
-Array = npt.NDArray[Any]
 
 
 class MissingColumns(Problem):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dotnn.arrays import Array
 from dotnn.data.columns import NumberReader
 from dotnn.data.load import Rows
 from dotnn.data.paths import TableFile, show
@@ -19,8 +19,6 @@ from dotnn.data.tokens import PAD, decoded
 from dotnn.data.windows import encoded, last_window, stepwise, windows_of
 from dotnn.program import Program, RawColumn
 from dotnn_grammar.problems import Problem
-
-Array = npt.NDArray[Any]
 
 
 class NothingWritten(Problem):
@@ -38,6 +36,7 @@ class ManyColumns(Problem):
 
 
 def looks_at_windows(raws: Sequence[RawColumn]) -> bool:
+    """Whether a net is given windows, of a text or of a series."""
     return any(raw.steps is not None for raw in raws)
 
 
@@ -60,7 +59,7 @@ def text_of(file: Path) -> str:
 
 def whole_text(text: str, raws: Sequence[RawColumn], shown: str, every: int) -> Rows:
     """Every window of a text, one every so many pieces. Raises D192."""
-    return windows_of(_pieces(text, raws), raws, shown, "piece", every)
+    return windows_of(_pieces(text, raws), raws, f"`{shown}`", "piece", every)
 
 
 def text_window(text: str, inputs: Sequence[RawColumn]) -> dict[str, Array]:

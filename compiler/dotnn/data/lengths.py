@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dotnn.arrays import Array
 from dotnn.data.batches import batches
 from dotnn.data.load import Rows
 from dotnn.data.steps import picked
 from dotnn.data.tokens import PAD
 from dotnn.program import Plan, RawColumn
 
-Array = npt.NDArray[Any]
 Batch = tuple[int, dict[str, Array]]
 """How many rows, and the columns."""
 

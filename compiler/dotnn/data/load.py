@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dotnn import spec
+from dotnn.arrays import Array
 from dotnn.data.arrays import Form
 from dotnn.data.columns import Bad, NumberReader, Reader, by_name, dims_text
 from dotnn.data.passes import Passes
@@ -26,10 +25,8 @@ from dotnn.data.texts import TextReader
 from dotnn.program import RawColumn
 from dotnn.words import parts_in
 from dotnn_grammar.limits import limits
-from dotnn_grammar.problems import Problem, perhaps
+from dotnn_grammar.problems import Problem, many, perhaps
 from dotnn_grammar.source import Span
-
-Array = npt.NDArray[Any]
 
 
 class UnknownColumn(Problem):
@@ -157,10 +154,6 @@ class SourceTable:
         """Columns that are arrays, of a source that has nothing else."""
         return self.forms if self.bare else {}
 
-    def count_rows(self) -> int:
-        """How many rows the tables have, those of `test table` included (reads them)."""
-        return sum(len(rows) for file in (*self.files, *self.tests) for rows in file.blocks(self.header))
-
     def require(self, names: Sequence[str], span: Span | None) -> None:
         for name in names:
             self._place(name, span)
@@ -263,17 +256,18 @@ def _wanted(readers: Sequence[Reader]) -> tuple[str, ...]:
 
 def find_classes(
     data: spec.Data, column_name: str, span: Span, folder: Path, most: int | None = None
-) -> tuple[str, ...]:
-    """The texts of a column that occur in the training rows, sorted: what `as class` counts by. Raises D001 to D037.
+) -> tuple[tuple[str, ...], bool]:
+    """The texts of a column that occur in the training rows, sorted: what `as class` counts by; whether all were read.
 
     most: look at so many rows of each file at most; where there are more, the texts are those of these rows.
+    Raises D001 to D037.
     """
     found, whole = training_texts(data, column_name, span, folder, most)
     classes = tuple(sorted(set(found)))
     if whole and len(classes) == 1:
         advice = "a class needs another to be told from: look whether this is the column that is meant"
         raise OneClass(span=span, value=show(classes[0]), column=show(column_name), advice=advice).error()
-    return classes
+    return classes, whole
 
 
 def training_texts(
@@ -408,8 +402,7 @@ def _places(data: spec.Data, count: int, tests: int | None, groups: Array | None
         places = _dealt(data.split, count, data.seed, groups)
         for share in data.split.shares:
             if not len(places[share.name]):
-                rows = "1 row" if count == 1 else f"{count} rows"
-                raise EmptyPart(span=share.span, part=share.name, rows=rows).error()
+                raise EmptyPart(span=share.span, part=share.name, rows=many(count, "row")).error()
     if tests:
         places["test"] = np.arange(count, count + tests)
     return places

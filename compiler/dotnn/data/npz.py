@@ -28,6 +28,10 @@ from dotnn_grammar.problems import Problem
 HEADER = 10_000
 """Bytes of an array's own description (NumPy's own limit)."""
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+OF_PACKING = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, RuntimeError)
+OF_HEADER = (tokenize.TokenError, SyntaxError, ValueError, TypeError, KeyError)
+DAMAGE = (*OF_PACKING, *OF_HEADER, OSError, MemoryError)
+"""What Python and NumPy raise over a file that is damaged: unpacking it, reading an array's header, or making room."""
 
 
 class NotNumPy(Problem):
@@ -51,6 +55,8 @@ class ObjectArray(Problem):
 
 @dataclass(frozen=True)
 class Header:
+    """What an array says of itself: type, dims, and whether its first dim runs quickest."""
+
     dtype: np.dtype[Any]
     dims: tuple[int, ...]
     fortran: bool
@@ -137,7 +143,7 @@ def _spoken(file: TableFile) -> Iterator[None]:
     """What Python and NumPy have to complain of, in words of ours."""
     try:
         yield
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as wrong:
+    except DAMAGE as wrong:
         text = str(wrong)
         reason = "its contents are damaged"
         if "magic" in text or "not a zip" in text:
@@ -145,8 +151,6 @@ def _spoken(file: TableFile) -> Iterator[None]:
         elif "encrypted" in text or "password" in text:
             reason = "it is locked by a password"
         raise NotNumPy(span=file.span, file=file.shown, reason=reason).error() from None
-    except (OSError, zlib.error, tokenize.TokenError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
-        raise NotNumPy(span=file.span, file=file.shown, reason="its contents are damaged").error() from None
 
 
 def stored(file: TableFile) -> list[Stored]:

@@ -213,6 +213,7 @@ def refuse_twice(files: Sequence[TableFile]) -> None:
 
 
 def check_suffix(file: TableFile) -> TableFile:
+    """The file itself, where the end of its name says that it is a table. Raises D010."""
     if file.suffix not in TEXTS and (file.suffix not in ARROWS or file.packing):
         raise UnknownSuffix(span=file.span, file=file.shown).error()
     return file

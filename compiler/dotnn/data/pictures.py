@@ -42,11 +42,12 @@ class NeedsPillow(Problem):
 
 class NotAPicture(Problem):
     code = "D074"
-    title = "`{file}` is no picture that can be read: {why}"
-    label = "read as a picture"
-    help = "PNG, JPEG, GIF, BMP, WebP, TIFF and PPM are known; take the file out, or write `on bad row skip`"
+    title = "`{file}` cannot be read as a picture: {why}"
+    label = "read here"
+    help = "PNG, JPEG, GIF, BMP, WebP, TIFF and PPM are pictures that can be read{way}"
     file: str
     why: str
+    way: str
 
 
 class TooManySpots(Problem):
@@ -84,18 +85,28 @@ def read_picture(file: TableFile, raw: bytes, size: tuple[int, int], grey: bool)
                 turned: Any = ImageOps.exif_transpose(opened)
                 flat = _flat(turned, "L" if grey else "RGB")
     except UnidentifiedImageError:
-        raise NotAPicture(span=file.span, file=file.shown, why=_begins(raw)).error() from None
+        raise _unreadable(file, "it does not begin as one" if raw else "it is empty").error() from None
     except Image.DecompressionBombError:
-        raise NotAPicture(
-            span=file.span, file=file.shown, why="it promises more spots than any picture"
-        ).error() from None
+        raise _unreadable(file, "it promises more spots than any picture has").error() from None
+    except _UnfitError as wrong:
+        raise _unreadable(file, str(wrong)).error() from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError) as wrong:
-        why = str(wrong).splitlines()[0] if str(wrong) else "it is damaged"
-        raise NotAPicture(span=file.span, file=file.shown, why=why).error() from None
+        is_cut = "truncated" in str(wrong)
+        raise _unreadable(file, "it ends too early" if is_cut else "it begins as one and is damaged").error() from None
     if flat.size != (size[1], size[0]):
         flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     made = np.asarray(flat, np.uint8)
     return {PIXELS: made[None] if grey else np.ascontiguousarray(made.transpose(2, 0, 1))}
+
+
+class _UnfitError(Exception):
+    """Why a sound picture is none for us."""
+
+
+def _unreadable(file: TableFile, why: str) -> NotAPicture:
+    """Among the rows of a spec bad ones can be left out; a file that was named alone is the one that is meant."""
+    way = "" if file.span is None else "; take the file out, or write `on bad row skip`"
+    return NotAPicture(span=file.span, file=file.shown, why=why, way=way)
 
 
 def _flat(picture: Any, mode: str) -> Any:
@@ -106,16 +117,12 @@ def _flat(picture: Any, mode: str) -> Any:
         deep = np.asarray(picture).astype(np.int64)
         picture = Image.fromarray((np.clip(deep, 0, 65535) // 257).astype(np.uint8))
     elif picture.mode == "F":
-        raise ValueError("its spots are real numbers, and no light from 0 to 255")
+        raise _UnfitError("its spots are real numbers, not light from 0 to 255")
     if picture.has_transparency_data:
         seen = picture.convert("RGBA")
         white = Image.new("RGBA", seen.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, seen)
     return picture if picture.mode == mode else picture.convert("RGB").convert(mode)
-
-
-def _begins(raw: bytes) -> str:
-    return "it does not begin as one" if raw else "it is empty"
 
 
 def pictures(files: Sequence[TableFile], shown: str, size: tuple[int, int], grey: bool) -> FilesTable:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dotnn import spec
+from dotnn.arrays import Array
 from dotnn.data.columns import Bad
 from dotnn.data.paths import show
 from dotnn_grammar.problems import Problem
-
-Array = npt.NDArray[Any]
 
 FIRST = 3
 """Of how many rows that were left out it is said why."""
@@ -72,5 +69,6 @@ def sample_notes(bad: Bad, rows: int) -> tuple[str, ...]:
 
 
 def cut_note(name: str, count: int) -> str:
+    """What is said of texts that were cut."""
     texts = "1 text of `{}` is" if count == 1 else f"{count:,} texts of `{{}}` are"
     return f"{texts.format(show(name))} longer than its `length`, and cut there"

@@ -1,4 +1,4 @@
-"""Where rows come from: `source WORD "…"`. Our own words (`table`, `idx`, `npz`) come in by the hook, as others do.
+"""Where rows come from: `source WORD "…"`. Our own words (`table`, `idx`, `mail`, …) come in by the hook, as others do.
 
 Whatever the word, a ``Supply`` is what is left: the names of the columns, and rows of texts or of arrays, in blocks.
 """

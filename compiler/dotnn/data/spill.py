@@ -11,15 +11,14 @@ import errno
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
+from dotnn.arrays import Array
 from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem
-
-Array = npt.NDArray[Any]
 
 AT_ONCE = 1 << 24
 """Bytes that are gathered at once."""

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dotnn.arrays import Array
 from dotnn.graph import Graph
 from dotnn.program import RawColumn
-
-Array = npt.NDArray[Any]
 
 ROWS = 4096
 """Windows that are computed at once."""

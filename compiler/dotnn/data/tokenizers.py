@@ -36,6 +36,7 @@ def most_common(found: Iterable[str], most: int) -> tuple[str, ...]:
 
 
 def numbering(pieces: Sequence[str]) -> Callable[[str], int]:
+    """From a piece to its number; -1 for one that is not known."""
     numbers = {piece: number for number, piece in enumerate(pieces)}
     return lambda piece: numbers.get(piece, -1)
 

@@ -87,6 +87,7 @@ def content(file: TableFile) -> Generator[bytes, None, None]:
 
 
 def unpack(file: TableFile, raw: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a file in blocks, unpacked where its name says that it is packed. Raises ``ProblemError``."""
     try:
         if file.packing:
             yield from _expand(file, raw, file.packing)

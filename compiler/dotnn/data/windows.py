@@ -15,22 +15,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dotnn import spec
+from dotnn.arrays import Array
 from dotnn.data.columns import Bad, NumberReader, by_name
-from dotnn.data.load import Dataset, EmptyPart, Rows, _check_split, _refuse_one_answer, _wanted, open_source
+from dotnn.data.load import (
+    Dataset,
+    EmptyPart,
+    Rows,
+    _check_split,
+    _refuse_one_answer,
+    _wanted,
+    check_sample,
+    open_source,
+)
 from dotnn.data.skipped import Skipped
 from dotnn.data.source import Supply
 from dotnn.data.split import apportion, exact_shares
 from dotnn.data.steps import Cut, Passage, Steps, view
 from dotnn.data.tokens import encoder
 from dotnn.program import RawColumn, Tokens
-from dotnn_grammar.problems import Problem
+from dotnn_grammar.problems import Problem, many
 from dotnn_grammar.source import Span
 
-Array = npt.NDArray[Any]
 Bounds = tuple[int, int]
+
+FIRST_ROWS = 200
+"""Rows of each file that a check looks at."""
 
 
 class TooShort(Problem):
@@ -46,9 +57,9 @@ class TooShort(Problem):
 
 class TooFewGiven(Problem):
     code = "D195"
-    title = "`{file}` has {count}, and the net looks at {needed}"
-    help = "give it more of what came before: it looks at the last {needed}"
-    file: str
+    title = "{given} has {count}, and the net needs {needed} at least"
+    help = "add what came before: {needed} in their order make one window"
+    given: str
     count: str
     needed: str
 
@@ -118,7 +129,7 @@ def _parted(
         if not splits[name].count:
             has = max(passage.stop - passage.start for passage in part.passages)
             where, needed, why = _where(data, name), f"{cut.span:,}", explained(cut, what)
-            raise TooShort(span=where, part=name, count=counted(has, what), needed=needed, why=why).error()
+            raise TooShort(span=where, part=name, count=many(has, what), needed=needed, why=why).error()
     for raw in raws:
         _refuse_one_answer(raw, splits, spans)
     train = parts.get("train", next(iter(parts.values())))
@@ -133,13 +144,9 @@ def _where(data: spec.Data, part: str) -> Span:
     )
 
 
-def counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
 def explained(cut: Cut, what: str) -> str:
     """Of what the steps of a window are made."""
-    apart = [counted(cut.size, what)]
+    apart = [many(cut.size, what)]
     apart += [f"{cut.before:,} before"] if cut.before else []
     apart += [f"{cut.after:,} after"] if cut.after else []
     return ", ".join(apart)
@@ -172,6 +179,20 @@ def load_series(
     if counts[1]:
         parts["test"] = Part(arrays, (Passage(counts[0], total, counts[0]),), holes)
     return _parted(data, parts, raws, spans, cut, "row", fingerprint, skipped)
+
+
+def check_series(
+    data: spec.Data, raws: Sequence[RawColumn], spans: Mapping[str, Span], folder: Path, cut: Cut, bad: Bad
+) -> int:
+    """Looks at the first rows as ``load_series`` would, of a short table at all of it; returns how many rows.
+
+    bad: hears of the rows that would be left out, where the spec says so. Raises D001 to D036, D192.
+    """
+    each = [stepwise(raw) if raw.steps is not None else raw for raw in raws]
+    seen = check_sample(data, each, spans, folder, FIRST_ROWS, bad)
+    if seen < FIRST_ROWS:
+        load_series(data, raws, spans, folder, cut)
+    return seen
 
 
 def stepwise(raw: RawColumn) -> RawColumn:
@@ -222,20 +243,25 @@ def last_window(table: Supply, raws: Sequence[RawColumn], every: int | None = No
     for rows in table.blocks(header, wanted=tuple(dict.fromkeys(name for raw in raws for name in raw.columns))):
         for reader in readers:
             reader.take(rows)
-    return windows_of({reader.raw.name: reader.finish() for reader in readers}, raws, table.file.shown, "row", every)
+    return windows_of(
+        {reader.raw.name: reader.finish() for reader in readers}, raws, f"`{table.file.shown}`", "row", every
+    )
 
 
 def windows_of(
-    arrays: Mapping[str, Array], raws: Sequence[RawColumn], shown: str, what: str, every: int | None = None
+    arrays: Mapping[str, Array], raws: Sequence[RawColumn], given: str, what: str, every: int | None = None
 ) -> Rows:
-    """Windows of streams that are there; the last alone, where nothing is said of ``every``. Raises D195."""
+    """Windows of streams that are there; the last alone, where nothing is said of ``every``.
+
+    given: what the streams are called, ``what`` one step of them. Raises D195.
+    """
     count = min((len(array) for array in arrays.values()), default=0)
     before = max(0, -min(raw.later for raw in raws))
     behind = max(raw.later + (raw.steps or 1) for raw in raws)
     starts = np.arange(before, count - behind + 1, every or 1)
     if not len(starts):
-        needed = counted(before + behind, what)
-        raise TooFewGiven(file=shown, count=counted(count, what), needed=needed).error()
+        needed = many(before + behind, what)
+        raise TooFewGiven(given=given, count=many(count, what), needed=needed).error()
     starts = starts if every else starts[-1:]
     return Rows(len(starts), {raw.name: view(arrays[raw.name], starts, raw.later, raw.steps or 1) for raw in raws})
 
@@ -270,6 +296,8 @@ class Book:
 
     parts: Mapping[str, Sequence[tuple[str, ...]]]
     fingerprint: str
+    is_whole: bool = True
+    """Whether all of it was read."""
 
     @property
     def training(self) -> Iterator[str]:
@@ -279,7 +307,7 @@ class Book:
 
 
 def read_book(data: spec.Data, folder: Path, most: int | None = None) -> Book:
-    """Reads the text (or the first ``most`` chunks of each file, which count as training).
+    """Reads the text; of files with more than ``most`` chunks their beginning, which counts as training.
 
     Raises D001 to D022, D190 and D191.
     """
@@ -287,21 +315,24 @@ def read_book(data: spec.Data, folder: Path, most: int | None = None) -> Book:
     table = open_source(data, folder)
     marks = hashlib.sha256()
     found: dict[str, list[str]] = {"source": [], "test": []}
+    is_whole = True
+    limit = None if most is None else most + 1
     for role, files in (("source", table.files), ("test", table.tests)):
         for file in files:
             mark = hashlib.sha256()
-            for rows in file.blocks(table.header, most, None, mark):
-                found[role] += [row[0] for row in rows.cells]
+            chunks = [row[0] for rows in file.blocks(table.header, limit, None, mark) for row in rows.cells]
+            is_whole = is_whole and (most is None or len(chunks) <= most)
+            found[role] += chunks
             marks.update(role.encode() + mark.digest())
     text = RunningText(tuple(found["source"]))
-    if most is not None:
-        return Book({"train": [text.chunks]}, marks.hexdigest())
+    if not is_whole:
+        return Book({"train": [text.chunks]}, marks.hexdigest(), is_whole)
     parts: dict[str, list[tuple[str, ...]]] = {}
     for name, bounds in bounds_of(data.split, len(text)).items():
         parts[name] = [tuple(text.part(start, stop)) for start, stop in bounds]
         if not any(parts[name]):
             where = next((s.span for s in data.split.shares if s.name == name), data.span) if data.split else data.span
-            raise EmptyPart(span=where, part=name, rows=counted(len(text), "character")).error()
+            raise EmptyPart(span=where, part=name, rows=many(len(text), "character")).error()
     if found["test"]:
         parts["test"] = [tuple(found["test"])]
     return Book(parts, marks.hexdigest())

@@ -117,13 +117,13 @@ def over(frame: Frame, argument: Argument, first: Any) -> tuple[int, ...]:
         if isinstance(item, Name) and isinstance(first, Tensor) and item.name in first.labels:
             axes.append(first.labels.index(item.name) - first.rank)
             continue
-        if isinstance(item, Name) and item.name in frame.dims and item.name not in frame.names:
-            dims = (
-                ", ".join(label or str(d) for label, d in zip(first.labels, first.dims, strict=True))
-                if isinstance(first, Tensor)
-                else "none"
+        if isinstance(item, Name) and isinstance(first, Tensor) and not _is_bound(frame, item.name):
+            named = (
+                label or (str(d) if isinstance(d, int) else "_")
+                for label, d in zip(first.labels, first.dims, strict=True)
             )
-            frame.fail(NoSuchDim, item, tensor="this", name=item.name, dims=f"[{dims}]")
+            way = "; what has no name is counted from the last: over = -1" if None in first.labels else ""
+            frame.fail(NoSuchDim, item, tensor="this", name=item.name, dims=f"[{', '.join(named)}]", way=way)
         value = evaluate(frame, item)
         for axis in value if isinstance(value, tuple) else (value,):
             if not isinstance(axis, int) or isinstance(axis, bool):
@@ -131,6 +131,10 @@ def over(frame: Frame, argument: Argument, first: Any) -> tuple[int, ...]:
                 frame.fail(NotThatKind, item, wanted="a dim", found=kind(axis), way=way)
             axes.append(axis)
     return tuple(axes)
+
+
+def _is_bound(frame: Frame, word: str) -> bool:
+    return word in frame.names or (frame.users and word in frame.machine.params)
 
 
 def match(
@@ -191,6 +195,7 @@ def signature(known: Known) -> str:
 
 
 def places_of(parameters: Sequence[Parameter], given: Given, at: Part) -> dict[str, Part]:
+    """Where each parameter was given, for messages; the call itself for those with defaults."""
     places: dict[str, Part] = {p.name: at for p in parameters}
     for (name, _, part), parameter in zip(given, parameters, strict=False):
         places[name or parameter.name] = part

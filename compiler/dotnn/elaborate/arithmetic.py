@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from dotnn.elaborate.values import Label, Shape, Size, Tensor, plain
+from dotnn.elaborate.values import Label, Shape, Size, Tensor, kind, plain
 from dotnn.graph import INTEGERS, Dtype
 from dotnn.operation import MisfitError
 from dotnn.tape import Tape, Value
@@ -62,7 +62,7 @@ def tensor(tape: Tape, value: Any, dtype: Dtype | None = None) -> Tensor:
         case Shape(dims) if dims and all(isinstance(dim, int) for dim in dims):  # `[1, 5]`, used as numbers
             numbers = [tape.literal(int(dim), dtype or "i64").reshape((1,)) for dim in dims]
             return plain(tape.add("concat", *numbers, axis=0))
-    raise MisfitError("a number or a tensor is needed here")
+    raise MisfitError(f"a number or a tensor is needed here, and this is {kind(value)}")
 
 
 def _fitting(number: float, dtype: Dtype) -> float:

@@ -297,6 +297,8 @@ def _combined(frame: Frame, part: Expression, operator: str, *sides: tuple[Any, 
 
 @dataclass(frozen=True)
 class Factor:
+    """One factor of a product."""
+
     value: Any
     part: Expression
     below: bool

@@ -90,7 +90,7 @@ def computing(frame: Frame, part: Part) -> Iterator[None]:
         with frame.machine.tape.at(frame.machine.place(part.span, frame.scope, frame.here)):
             yield
     except MisfitError as misfit:
-        frame.fail(Misfit, part, why=str(misfit))
+        frame.fail(Misfit, part, why=str(misfit), way=misfit.way)
     except LabelsDifferError as clash:
         frame.fail(LabelsClash, part, first=clash.first, second=clash.second)
     except ZeroDivisionError:

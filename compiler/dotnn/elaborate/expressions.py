@@ -69,6 +69,9 @@ from dotnn_grammar.problems import perhaps
 PI = 3.141592653589793
 CONSTANTS = {"pi": PI}
 
+ROWS = "b"
+"""The dim in which the rows of a batch lie."""
+
 
 # ---- names and numbers
 
@@ -101,16 +104,24 @@ def _name(frame: Frame, name: Name) -> Any:
             near |= set(machine.params)
         there = frame.columns.arrays() if frame.in_data and frame.columns is not None else ()
         ways = f"the files have {', '.join(f'`{each}`' for each in there[:8])}" if there else ""
+        if frame.sizing:
+            near, ways = near & {*frame.names, *frame.dims, *machine.params}, SIZES.format(word=word)
         help_text = machine.elsewhere.get(word) or perhaps(word, there or near, ways or _ways(word))
         frame.fail(UnknownName, name, name=word, near=help_text)
     return found
 
 
+SIZES = "a size is a number, a param, a setting, or a dim of what comes in: x: [b, {word}], x: int[b] < {word}"
+
+
 def _ways(word: str) -> str:
+    if word.lower() in ("true", "false"):
+        return f"truth is written `yes` and `no`: here `{'yes' if word.lower() == 'true' else 'no'}`"
     return f"bind it first: {word} = …; or give it as a setting, a param or a definition of your own"
 
 
 def as_number(dim: Dim) -> Any:
+    """A dim's size as a value of the language: a number, or a size that each batch decides."""
     return dim if isinstance(dim, int) else Size(dim)
 
 
@@ -203,7 +214,9 @@ def _choose(frame: Frame, choose: Choose) -> Any:
         if isinstance(condition, Tensor) and condition.bound == 2:  # 0 or 1, as `as int < 2` promises
             condition = tensor(frame.machine.tape, condition, "bool")
         if not isinstance(condition, Tensor) or condition.value.dtype != "bool":
-            raise MisfitError(f"`a if c else b` chooses by yes and no, and its condition is {kind(condition)}")
+            found = "numbers" if isinstance(condition, Tensor) else kind(condition)
+            why = f"`a if c else b` chooses by yes and no, and its condition is {found}"
+            raise MisfitError(why, "compare: a if x > 0 else b")
         tape = frame.machine.tape
         dtype = joint(then, otherwise)
         return elementwise(tape, "select", condition, tensor(tape, then, dtype), tensor(tape, otherwise, dtype))
@@ -236,11 +249,10 @@ def _index(frame: Frame, index: Index) -> Any:
 
 
 def _of_each_row(frame: Frame, shape: Shape) -> Shape:
-    """Where rows are generated, `normal(0, 1)[32, 32]` is drawn for each of them."""
-    rows = frame.machine.rows
-    if frame.draw is None or rows is None or shape.dims[:1] == rows.dims:
+    """Where rows are generated or altered, `normal(0, 1)[32, 32]` is drawn for each of them."""
+    if frame.draw is None or shape.dims[:1] == (ROWS,):
         return shape
-    return Shape((*rows.dims, *shape.dims), (str(rows.dims[0]), *shape.labels))
+    return Shape((ROWS, *shape.dims), (ROWS, *shape.labels))
 
 
 def _item(frame: Frame, value: Tensor, item: Expression) -> Any:
@@ -321,6 +333,10 @@ def _member(frame: Frame, member: Member) -> Any:
         *first, a, b = value.labels
         return Tensor(value.value.T, (*first, b, a))
     way = "`.T` is a matrix with its last two dims swapped; `val.error` stands in `stop` and `keep` alone"
+    if isinstance(value, Bound):
+        way = f"what is done next follows an arrow: x -> {value.known.name}(…) -> {member.name}"
+    elif isinstance(value, Known):
+        way = "nothing inside a net or layer is read from outside: let it be a result too, -> y: […], z: […]"
     return frame.fail(OutOfPlace, member, what=f"`.{member.name}` of {kind(value)}", way=way)
 
 

@@ -15,6 +15,7 @@ def window_labels(count: int) -> tuple[Label, ...]:
 
 
 def is_window(label: Label) -> bool:
+    """Whether a dim of a weight is one along which its window reaches."""
     return label is not None and label.startswith(_WINDOW)
 
 

@@ -51,6 +51,8 @@ class Frame:
     """In an index equation: what is known of its indices."""
     draw: Any = None
     """In the line of a column that is generated: makes of a distribution without a shape one draw a row."""
+    sizing: bool = False
+    """In the size of a dim."""
     deciding: bool = False
     """In the condition of an `if` or a `require`."""
     results: tuple[Any, ...] | None = None

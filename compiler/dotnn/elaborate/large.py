@@ -56,6 +56,7 @@ LONGEST_SIZE = 200
 
 
 def refuse_lines(frame: Frame, part: Part, lines: int) -> None:
+    """Raises ``ProblemError`` for too many lines, repeated ones counted as often."""
     most = limits().lines
     if lines > most:
         what = "lines of this spec, each repeated one counted as often as it is repeated"
@@ -63,6 +64,7 @@ def refuse_lines(frame: Frame, part: Part, lines: int) -> None:
 
 
 def refuse_turns(frame: Frame, part: Part, turns: int, nested: bool) -> None:
+    """Raises ``ProblemError`` for too many turns."""
     most = limits().turns
     if turns > most:
         what = "turns of this repeat, with those around it" if nested else "turns of this repeat"
@@ -70,6 +72,7 @@ def refuse_turns(frame: Frame, part: Part, turns: int, nested: bool) -> None:
 
 
 def refuse_nodes(frame: Frame, part: Part) -> None:
+    """Raises ``ProblemError`` where the graph has become too large."""
     most, count = limits().nodes, len(frame.machine.tape.nodes)
     if count > most:
         what = "operations of this graph"
@@ -77,6 +80,7 @@ def refuse_nodes(frame: Frame, part: Part) -> None:
 
 
 def refuse_size(frame: Frame, part: Part, size: int, what: str) -> None:
+    """Raises ``ProblemError`` for a dim that is too large."""
     most = limits().dim
     if size >= most:
         frame.fail(TooLargeSize, part, what=what, count=_count(size), limit=f"{most:,}")
@@ -242,6 +246,7 @@ def assigned(body: Iterable[Statement]) -> set[str]:
 
 
 def may_return(statement: Statement) -> bool:
+    """Whether a statement has a `return` in it."""
     match statement:
         case Return():
             return True

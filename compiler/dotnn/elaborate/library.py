@@ -34,6 +34,7 @@ def standard_text(name: str) -> Source | None:
 
 @cache
 def standard(name: str) -> Known | None:
+    """The definition of that name in the standard library, if there is one."""
     source = standard_text(name)
     if source is None:
         return None

@@ -23,7 +23,11 @@ from dotnn_grammar.source import Span
 PhaseName = Literal["train", "eval", "predict", "init"]
 
 ELSEWHERE = {
-    "standardise": "it belongs into `data`, whose training rows it is fitted on: x = standardise(columns a to b)"
+    "standardise": "it belongs into `data`, whose training rows it is fitted on: x = standardise(columns a to b)",
+    "reshape": "`unfold([h = 8, w = 8])` makes several dims of one, `fold([h, w])` one of several",
+    "detach": "`stop(x)` keeps the gradient from passing",
+    "loss": "a loss is no value: give its expression a name on a line above, and use that here",
+    "ahead": "what follows a window is a column of its own: coming = ahead(x), in the `data` block",
 }
 
 
@@ -110,9 +114,16 @@ class Machine:
     # ---- places
 
     def place(self, span: Span, scope: str, path: str) -> At:
-        """The user's line that ``span`` belongs to."""
+        """The user's words that ``span`` belongs to."""
         mine = self.users_span(span, scope)
-        return At(file=mine.file.removeprefix(self.folder), line=mine.line, part=path)
+        return At(
+            file=mine.file.removeprefix(self.folder),
+            line=mine.line,
+            column=mine.column,
+            end_line=mine.end_line,
+            end_column=mine.end_column,
+            part=path,
+        )
 
     def users_span(self, span: Span, scope: str) -> Span:
         """``span`` itself in the user's text; the innermost call of the user's that led to it in the library's."""

@@ -39,7 +39,9 @@ def by_number(frame: Frame, binary: Binary, left: Any, right: Any) -> tuple[Any,
     if column is None or texts is None:
         return left, right
     if text not in texts:
-        listed = ", ".join(f'"{each}"' for each in texts[:8]) + (", …" if len(texts) > 8 else "")
+        # Those that a person can see: not what fills a text up, begins and ends it.
+        seen = [each for each in texts if each.strip("\ufffd ") and each.isprintable()]
+        listed = ", ".join(f'"{each}"' for each in seen[:8]) + (", …" if len(seen) > 8 else "")
         near = perhaps(text, texts, f"there are: {listed}")
         frame.fail(NoSuchText, part, column=column.name, text=text, near=near)
     return other, notice(frame, part, texts.index(text))

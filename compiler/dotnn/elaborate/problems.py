@@ -123,10 +123,11 @@ class NoSuchDim(Problem):
     code = "B013"
     title = "{tensor} has no dim `{name}`"
     label = "no such dim"
-    help = "its dims are {dims}"
+    help = "its dims are {dims}{way}"
     tensor: str
     name: str
     dims: str
+    way: str = ""
 
 
 class WrongCount(Problem):

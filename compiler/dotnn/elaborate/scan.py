@@ -194,6 +194,7 @@ def _has(value: Any, over: str) -> bool:
 
 
 def set_carried(frame: Frame, name: str, value: Tensor, part: Part) -> None:
+    """Binds a carried name to its next value. Raises ``ProblemError`` where a dim has that name."""
     if name in frame.dims:
         frame.fail(BoundTwice, part, name=name, first="dim", second="tensor")
     frame.names[name] = value
@@ -273,6 +274,9 @@ def _kept(frame: Frame, written: Scan) -> Tensor | None:
     if not isinstance(value, Tensor) or written.over not in value.labels:
         found = f"of the dims {shape_text(value.dims)}" if isinstance(value, Tensor) else kind(value)
         frame.fail(HasNoSteps, written.where, what="what stands after `where`", over=written.over, found=found)
+    if value.value.dtype != "bool":
+        facts = {"wanted": "yes or no for each step", "found": "a tensor of numbers"}
+        frame.fail(NotThatKind, written.where, **facts, way=f"compare: scan over {written.over} where token != pad")
     if _always(value.value):
         return None
     with computing(frame, written.where):

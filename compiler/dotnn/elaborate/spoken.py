@@ -65,6 +65,7 @@ Word = Callable[[Spoken], Any]
 
 
 def without(labels: tuple[Label, ...], axes: Sequence[int]) -> tuple[Label, ...]:
+    """The labels that are left where these dims go."""
     return tuple(label for i, label in enumerate(labels) if i not in axes)
 
 

@@ -44,6 +44,7 @@ from dotnn.spec import (
     When,
 )
 from dotnn.tape import Value
+from dotnn_grammar.problems import many
 
 # ---- names
 
@@ -59,7 +60,7 @@ def _assign(frame: Frame, assign: Assign) -> None:
         several = isinstance(value, tuple) and (len(assign.targets) > 1 or any(isinstance(v, Tensor) for v in value))
         values.extend(value if several else [value])
     if len(values) != len(assign.targets):
-        left, right = _count(len(assign.targets), "name"), _count(len(values), "value")
+        left, right = many(len(assign.targets), "name"), many(len(values), "value")
         left, right = f"{left} on the left", f"{right} on the right"
         frame.fail(WrongCount, assign, left=left, right=right)
     for target, value in zip(assign.targets, values, strict=True):
@@ -73,15 +74,11 @@ def _equations(frame: Frame, assign: Assign) -> None:
             way = f"write the dims of the result on the left: {target.name}[i, j] = …"
             frame.fail(OutOfPlace, target, what=f"`{target.name}` without subscripts in an index equation", way=way)
     if len(assign.values) != len(assign.targets):
-        left, right = _count(len(assign.targets), "equation"), _count(len(assign.values), "value")
+        left, right = many(len(assign.targets), "equation"), many(len(assign.values), "value")
         frame.fail(WrongCount, assign, left=f"{left} on the left", right=f"{right} on the right")
     for target, value in zip(assign.targets, assign.values, strict=True):
         frame.left = target.name
         set_name(frame, target.name, equation(frame, target, value, assign.binders, assign), target)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def set_name(frame: Frame, name: str, value: Any, part: Part) -> None:
@@ -226,6 +223,9 @@ def _repeat(frame: Frame, repeat: Repeat) -> None:
     value = evaluate(frame, repeat.range)
     if isinstance(value, int) and not isinstance(value, bool):
         value = Interval(0, value)
+    turns = value.stop - value.start if isinstance(value, Interval) and isinstance(value.stop, int) else value
+    if isinstance(turns, float) or (isinstance(turns, int) and turns < 0):
+        frame.fail(NotThatKind, repeat.range, wanted="a whole number of turns, 0 or more,", found=f"{turns:g}")
     if not isinstance(value, Interval) or not isinstance(value.stop, int):
         way = "a repeat is written out, so its number of turns is a number, a setting or a param"
         frame.fail(NotKnownNow, repeat.range, what="how often this repeats", way=way)

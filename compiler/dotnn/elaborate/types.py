@@ -12,7 +12,7 @@ from dotnn.elaborate.frame import Frame, Remainder
 from dotnn.elaborate.large import refuse_size
 from dotnn.elaborate.library import STD
 from dotnn.elaborate.problems import BoundTwice, LabelTwice, NotKnownNow, NotThatKind, OutOfPlace, SizesDiffer
-from dotnn.elaborate.values import Label, Shape, Size, Tensor, kind
+from dotnn.elaborate.values import Label, Shape, Size, Tensor, kind, next_step
 from dotnn.graph import FLOATS, INTEGERS, Dim, Dtype
 from dotnn.operation import shape_text
 from dotnn.spec import Dim as DimText
@@ -56,7 +56,9 @@ def dims_of(frame: Frame, type: TypeText) -> tuple[tuple[Dim, ...], tuple[Label,
             dims.extend(rest.dims)
             labels.extend(rest.labels)
             continue
+        frame.sizing = True
         value = evaluate(frame, part.size)
+        frame.sizing = False
         if isinstance(value, Shape):
             dims.extend(value.dims)
             labels.extend(value.labels)
@@ -90,6 +92,7 @@ def _refuse_twice(frame: Frame, type: TypeText) -> None:
 
 
 def label_of(dim: DimText) -> Label:
+    """The label of a dim as written: `h` of `h = 28`, a plain name itself, else none."""
     return dim.label or (dim.size.name if isinstance(dim.size, Name) else None)
 
 
@@ -178,7 +181,7 @@ def accept(frame: Frame, name: str, type: TypeText, value: Any, given: Part) -> 
     Solves the dims that are still open. Also gives, for each label of the signature, the caller's label.
     """
     if not isinstance(value, Tensor | int | float | Size):
-        frame.fail(NotThatKind, given, wanted=f"a tensor for `{name}`", found=kind(value))
+        frame.fail(NotThatKind, given, wanted=f"a tensor for `{name}`", found=kind(value), way=next_step(value))
     held = Held(frame, name, type, tensor(frame.machine.tape, value), given).converted()
     made = held.tensor
     if type.dims is None:

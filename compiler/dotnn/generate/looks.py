@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.generate.axes import Axis, reshaped
 from dotnn.generate.seen import (
     HIDDEN,
     LARGEST,
     UNKNOWN,
-    Array,
     Fixed,
     Place,
     Reach,

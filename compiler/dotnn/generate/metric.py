@@ -17,13 +17,13 @@ from typing import Any
 
 from dotnn.build import Builder
 from dotnn.elaborate.arguments import Given
-from dotnn.elaborate.evaluate import evaluate
-from dotnn.elaborate.library import USER
-from dotnn.elaborate.problems import NotThatKind
-from dotnn.elaborate.values import Ask, Known, Tensor, kind
+from dotnn.elaborate.numbers import positive
+from dotnn.elaborate.values import Ask, Known, Tensor
 from dotnn.generate.problems import NoSuchPart, NotGenerated
 from dotnn.graph import Graph, Type
-from dotnn.inputs.columns import BATCH, DataBlock, Fit
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.columns import BATCH
+from dotnn.inputs.fit import Fit
 from dotnn.inputs.roles import labelled
 from dotnn.measures.apart import GENERATE, is_apart
 from dotnn.measures.figures import measured
@@ -48,6 +48,12 @@ class Aparts:
     raws: dict[str, RawColumn] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
 
+    def read_by(self, metric: str) -> dict[str, RawColumn]:
+        """The columns that the metric of that name reads, and those that the net reads as it writes for it."""
+        plan = self.plans[metric]
+        fed = {each.name for each in self.graphs[plan.graph].inputs} | {n for text in plan.texts for n in text.reads}
+        return {name: raw for name, raw in self.raws.items() if name in fed}
+
     def with_plan(self, figure: Figure) -> Figure:
         """The figure, with how it is measured."""
         plan = self.plans.get(figure.name)
@@ -69,7 +75,7 @@ class ApartBuilder(Builder):
             self.init()
         for metric in metrics:
             if metric.on is not None and metric.on not in splits:
-                near = perhaps(metric.on, splits, f"there are: {', '.join(splits)}")
+                near = perhaps(metric.on, splits, f"there are: {', '.join(dict.fromkeys(splits))}")
                 raise NoSuchPart(span=metric.span, name=metric.name, part=metric.on, near=near).error()
             self._metric(metric, made, read)
         return made
@@ -91,19 +97,14 @@ class ApartBuilder(Builder):
         graph = only(whole, {o.name: o.value for o in whole.outputs}).model_copy(update={"outputs": whole.outputs})
         graph = labelled(graph, read | {text.input for text in texts}, set())
         made.graphs[name] = simplify(rounded(graph, self.train.precision or "f32"))
-        every = 1 if metric.every is None else self._count(phase, metric.every)
+        every = (
+            1 if metric.every is None else positive(phase.frame, metric.every, "the epochs from one time to the next")
+        )
         made.plans[metric.name] = Apart(graph=name, on=metric.on, every=every, texts=tuple(texts))
         made.measured[metric.name] = figure
         fed = {each.name for each in graph.inputs} | {column for text in texts for column in text.reads}
         made.raws |= {name: raw for name, raw in phase.columns.raws.items() if name in fed}
         made.spans |= phase.columns.spans
-
-    def _count(self, phase: Phase, expression: Any) -> int:
-        value = evaluate(phase.frame, expression)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            wanted = "a whole number of epochs above 0"
-            phase.machine.fail(NotThatKind, expression, USER, wanted=wanted, found=kind(value))
-        return value
 
     def _written(self, phase: Phase, metric: Metric, given: Given, at: Part, texts: list[Written]) -> Tensor:
         """`generate(Translate, from, beam = 4)`: what the net writes for each row, an input of the graph."""

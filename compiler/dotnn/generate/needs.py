@@ -91,6 +91,13 @@ def _place(node: Node, types: Sequence[Type], axis: Axis) -> Needs | None:
     return (axis, axis) if axis.dim < types[0].rank else None
 
 
+def _convolve(node: Node, types: Sequence[Type], axis: Axis) -> Needs | None:
+    """A few places of all there are: the position says which (``step.py`` takes them)."""
+    stride: Any = node.attributes["stride"]
+    alone = axis.dim >= 2 and axis.alone and stride[axis.dim - 2] == 1
+    return (None, None) if alone else None
+
+
 def _iota(node: Node, types: Sequence[Type], axis: Axis) -> Needs | None:
     return () if axis.alone else None
 
@@ -119,5 +126,6 @@ RULES: dict[str, Rule] = {
     "pick": _pick,
     "place": _place,
     "iota": _iota,
+    "convolve": _convolve,
     "scan": _scan,
 }

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.generate.axes import Axis
 from dotnn.generate.looks import RULES, each_by_itself
-from dotnn.generate.seen import UNKNOWN, Array, Fixed, Place, Reach, Seen, nothing
+from dotnn.generate.seen import UNKNOWN, Fixed, Place, Reach, Seen, nothing
 from dotnn.graph import Graph, Node, Type
 from dotnn.operation import lookup
 from dotnn.ops import elementwise

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.generate.choose import NEVER, TEXTS
 from dotnn.generate.writer import Way, Writer
 from dotnn.plugins import Arrays
-
-Array = np.ndarray[Any, Any]
 
 LENGTHS = 0.6
 """How much longer texts are favoured (Wu et al. 2016, arXiv:1609.08144, equation 14)."""
@@ -99,7 +97,7 @@ def _follow(
     """The texts of one beginning, each with one token more."""
     vocab = total.shape[1]
     flat = total.reshape(-1)
-    best = np.argsort(-flat, kind="stable")[: 2 * width]
+    best = _highest(flat, 2 * width)
     following: list[Written] = []
     for place in best.tolist():
         parent, token = divmod(place, vocab)
@@ -112,6 +110,16 @@ def _follow(
             following.append(Written([*before.tokens, token], worth))
             parents[n, number], chosen[n, number], likely[n, number] = parent, token, worth
     open_[n] = following
+
+
+def _highest(numbers: Array, count: int) -> Array:
+    """Where the ``count`` highest numbers are, the highest first, of equals the first first."""
+    falling = -numbers
+    count = min(count, falling.size)
+    near = np.flatnonzero(falling <= np.partition(falling, count - 1)[count - 1])
+    if near.size < count:  # some are no numbers
+        return np.argsort(falling, kind="stable")[:count]
+    return near[np.argsort(falling[near], kind="stable")[:count]]
 
 
 def _worth(text: Written) -> float:

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.generate.axes import Axis
 from dotnn.graph import Dim, Node, Type
-
-Array = np.ndarray[Any, Any]
 
 LARGEST = 2**26
 """Numbers that one value may have here."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from dotnn.generate.axes import Axis, single
 from dotnn.generate.needs import Needs, needs_of
@@ -30,7 +30,6 @@ from dotnn.inputs.columns import BATCH
 from dotnn.ops.scan import together
 from dotnn.simplify import simplify
 from dotnn.tape import Tape, Value
-from dotnn_grammar.source import Span
 
 POSITION = "position"
 CACHE, READ, CARRY = "cache", "read", "carry"
@@ -103,9 +102,7 @@ def _refuse_ahead(graph: Graph, found: Mapping[str, Told], output: str) -> None:
     mixing = (n for n in graph.nodes if n.name in behind and found[n.name].mixed)
     first = next(mixing, next(n for n in graph.nodes if n.name == answer))
     types = graph.types()
-    span = None
-    if first.at is not None:
-        span = Span(file=first.at.file, line=first.at.line, column=1, end_line=first.at.line, end_column=1)
+    span = first.at.span if first.at is not None else None
     if any(found[name].axis is not None for name in first.inputs):
         what = "here a place reads all others, those after it too"
         way = "`causal = yes`, where the layer has it; in your own hide what comes later: `later[i, j] = j > i`"
@@ -306,6 +303,8 @@ class _Writer:
             return self._at(demand.offset)
         if node.op == "scan":
             return self._step(node, demand, needs)
+        if node.op == "convolve":
+            return self._window(node, demand)
         moved = demand.offset + _offset(node, demand.axis)
         inputs = [self._given(name, need, moved) for name, need in zip(node.inputs, needs, strict=True)]
         if node.op == "slice" and node.attributes["axis"] == demand.axis.dim:
@@ -314,6 +313,21 @@ class _Writer:
         if "dims" in attributes:
             attributes["dims"] = single(node.type.dims, demand.axis)
         return self.tape.add(node.op, *inputs, **attributes)
+
+    def _window(self, node: Node, demand: Demand) -> Value:
+        """A convolution at one place: of the places that its window sees there, those outside being 0."""
+        x, kernel = (self.whole[name] for name in node.inputs)
+        dim, tape, how = demand.axis.dim, self.tape, dict[str, Any](node.attributes)
+        size, count = kernel.dims[dim], x.dims[dim]
+        assert isinstance(count, int)
+        spread, before = (_changed(how, name, dim - 2, alone) for name, alone in (("dilation", 1), ("before", 0)))
+        _changed(how, "after", dim - 2, 0)
+        seen = tape.add("iota", dim=size) * spread + self._at(demand.offset - before)
+        near = tape.add("minimum", tape.add("maximum", seen, tape.literal(0, "i64")), tape.literal(count - 1, "i64"))
+        along = tuple(size if i == dim else 1 for i in range(x.type.rank))
+        every = near.reshape(along).expand((*x.dims[:dim], size, *x.dims[dim + 1 :]))
+        found = tape.add("take", x, every, axis=dim) * tape.add("eq", near, seen).cast(x.dtype).reshape(along)
+        return tape.add("convolve", found, kernel, **how)
 
     def _step(self, node: Node, demand: Demand, needs: Needs) -> Value:
         """One step of a scan."""
@@ -369,24 +383,16 @@ class _Writer:
         return found.reshape(single(dims, axis))
 
     def keep(self, name: str, demand: Demand) -> None:
-        """Writes the new place into what is kept, which is 0 there so far."""
-        cache, row, axis = self.caches[name], self.places[name, demand], demand.axis
-        hit = self._marked("eq", cache, axis)
-        if cache.dtype == "bool":
-            self.whole[name] = self.tape.add("or", cache, self.tape.add("and", row, hit))
-        else:
-            self.whole[name] = cache + row * hit.cast(cache.dtype)
+        """Writes the new place into what is kept."""
+        cache, row = self.caches[name], self.places[name, demand]
+        self.whole[name] = self.tape.add("overwrite", cache, row, self.position, axis=demand.axis.dim)
 
     def begun(self, name: str, axis: Axis) -> Value:
         """All places up to this one; the others are 0."""
         value = self.whole[name]
-        written = self._marked("le", value, axis)
+        marks = self.tape.add("le", self.tape.add("iota", dim=axis.size), self.position)
+        written = marks.reshape(tuple(axis.size if i == axis.dim else 1 for i in range(value.type.rank)))
         return self.tape.add("and", value, written) if value.dtype == "bool" else value * written.cast(value.dtype)
-
-    def _marked(self, op: str, value: Value, axis: Axis) -> Value:
-        """Where the number of a place along the axis compares so with this one."""
-        marks = self.tape.add(op, self.tape.add("iota", dim=axis.size), self.position)
-        return marks.reshape(tuple(axis.size if i == axis.dim else 1 for i in range(value.type.rank)))
 
 
 def carries(node: Node) -> int:
@@ -400,6 +406,13 @@ def _offset(node: Node, axis: Axis) -> int:
     start = node.attributes.get("start") if node.op == "slice" and node.attributes["axis"] == axis.dim else 0
     assert isinstance(start, int)
     return start
+
+
+def _changed(attributes: dict[str, Any], name: str, place: int, number: int) -> int:
+    """Puts a number there in the attribute. Returns the one that was there."""
+    each = attributes[name]
+    attributes[name] = (*each[:place], number, *each[place + 1 :])
+    return int(each[place])
 
 
 def _depending(graph: Graph, names: set[str]) -> set[str]:

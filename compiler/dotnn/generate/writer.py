@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.generate import choose
 from dotnn.generate.step import POSITION
 from dotnn.graph import Graph
-from dotnn.plugins import Arrays, Backend, Executor, Holding, Options, Session
+from dotnn.plugins import Arrays, Backend, Executor, Holding, Keeping, Kept, Options, Session
 from dotnn.program import Generation, Program
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,8 @@ class Writer:
         self._start, self._next, self._choose = (
             _Machine(program.graphs[name], backend, options, state or {}) for name in ("start", "next", "choose")
         )
-        self._kept: dict[str, Array] = {}
+        self._going: Kept | None = None
+        self._drawing: tuple[tuple[Way, int], Kept] | None = None
         self._others: Arrays = {}
         self.tokens = np.zeros((0, 0), np.int64)
         """Everything that was written, i64[b, n], with the beginnings."""
@@ -79,45 +77,49 @@ class Writer:
         if self._position + 1 >= self.plan.length:
             return self._read(max(self.plan.length // 2, 1))
         self._position += 1
-        feeds = {**self._others, **self._kept, self.plan.column: self.tokens[:, -1], POSITION: self._place()}
-        return self._took(self._next.run(feeds, self.session))
+        assert self._going is not None
+        feeds = {self.plan.column: np.ascontiguousarray(self.tokens[:, -1]), POSITION: self._place()}
+        return self._going.step(feeds)[self.plan.output]
 
     def choose(self, scores: Array, way: Way, draws: Array) -> tuple[Array, Array]:
         """A token for each row, i64[b], and the share that the net gives it, f32[b]. draws: i64[b]."""
-        made = self._choose.run(
-            {
-                choose.SCORES: np.asarray(scores, np.float32),
+        wanted = (way, len(scores))
+        if self._drawing is None or self._drawing[0] != wanted:
+            settings: dict[str, Array] = {
                 choose.SEED: np.array(way.seed, np.int64),
-                choose.DRAW: np.asarray(draws, np.int64),
                 choose.TEMPERATURE: np.array(way.temperature, np.float32),
                 choose.TOP_N: np.array(way.top_n, np.int64),
                 choose.TOP_P: np.array(way.top_p, np.float32),
             }
-        )
+            self._drawing = wanted, self._choose.keep(settings, None)
+        new: dict[str, Array] = {
+            choose.SCORES: np.asarray(scores, np.float32),
+            choose.DRAW: np.asarray(draws, np.int64),
+        }
+        made = self._drawing[1].step(new)
         return made[choose.CHOSEN], made[choose.SHARE]
 
     def reorder(self, parents: Array) -> None:
         """Row r goes on from what row ``parents[r]`` has read and written."""
         self.tokens = self.tokens[parents]
         self._others = {name: array[parents] for name, array in self._others.items()}
-        self._kept = {name: array[parents] for name, array in self._kept.items()}
+        if self._going is not None:
+            self._going.reorder(parents)
 
     def _read(self, count: int) -> Array:
         seen = self.tokens[:, -count:]
         window = np.zeros((len(seen), self.plan.length), np.int64)
         window[:, :count] = seen
         self._position = count - 1
-        self._kept = {}
         feeds = {**self._others, self.plan.column: window, POSITION: self._place()}
-        return self._took(self._start.run(feeds, self.session))
+        made = self._start.run(feeds, self.session)
+        scores = made.pop(self.plan.output)
+        kept = {name.removesuffix(".next"): array for name, array in made.items()}
+        self._going = self._next.keep({**self._others, **kept}, self.session)
+        return scores
 
     def _place(self) -> Array:
         return np.array(self._position, np.int64)
-
-    def _took(self, made: Mapping[str, Array]) -> Array:
-        scores = made[self.plan.output]
-        self._kept |= {name.removesuffix(".next"): array for name, array in made.items() if name != self.plan.output}
-        return scores
 
 
 class _Machine:
@@ -131,6 +133,33 @@ class _Machine:
         self._weights = {} if holds else weights
         self._names = [fed.name for fed in graph.inputs]
 
-    def run(self, feeds: Arrays, session: Session | None = None) -> Mapping[str, Array]:
-        given = {**self._weights, **{name: feeds[name] for name in self._names if name in feeds}}
-        return self._executor.run(given, session)
+    def run(self, feeds: Arrays, session: Session | None = None) -> dict[str, Array]:
+        return self._executor.run(self._given(feeds), session)
+
+    def keep(self, feeds: Arrays, session: Session | None) -> Kept:
+        """Ready to run again and again from here."""
+        if isinstance(self._executor, Keeping):
+            return self._executor.keep(self._given(feeds), session)
+        return _Fed(self._executor, self._given(feeds), self._weights, session)
+
+    def _given(self, feeds: Arrays) -> dict[str, Array]:
+        return {**self._weights, **{name: feeds[name] for name in self._names if name in feeds}}
+
+
+class _Fed:
+    """``Kept`` by a backend that offers nothing of the kind: what is handed on is fed again."""
+
+    def __init__(self, executor: Executor, given: Arrays, weights: Arrays, session: Session | None) -> None:
+        self._executor = executor
+        self._given = dict(given)
+        self._weights = weights
+        self._session = session
+
+    def step(self, feeds: Arrays) -> dict[str, Array]:
+        made = self._executor.run({**self._given, **feeds}, self._session)
+        handed = {f"{name}.next" for name in self._given} & made.keys()
+        self._given |= {name.removesuffix(".next"): made.pop(name) for name in handed}
+        return made
+
+    def reorder(self, rows: Array) -> None:
+        self._given |= {name: array[rows] for name, array in self._given.items() if name not in self._weights}

@@ -26,7 +26,9 @@ from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import NotThatKind, UsesItself
 from dotnn.elaborate.values import Tensor, kind
 from dotnn.graph import Type
-from dotnn.inputs.columns import BATCH, Columns, DataBlock, Fit, Sight
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.columns import BATCH, Columns, Sight
+from dotnn.inputs.fit import Fit
 from dotnn.inputs.generate import one_a_row
 from dotnn.inputs.lineage import FITTED
 from dotnn.operation import shape_text

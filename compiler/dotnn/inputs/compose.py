@@ -34,8 +34,9 @@ from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import NotThatKind
 from dotnn.elaborate.values import Tensor, kind
 from dotnn.graph import Type
-from dotnn.inputs.columns import BATCH, Columns, DataBlock, no_fit
-from dotnn.inputs.fit import fitted_on
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.columns import BATCH, Columns
+from dotnn.inputs.fit import fitted_on, no_fit
 from dotnn.inputs.generate import DrawnColumns, Generator
 from dotnn.plugins import Arrays, Options, backend
 from dotnn.program import RawColumn

@@ -5,19 +5,40 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from dotnn.data import Dataset
-from dotnn.graph import Graph
-from dotnn.inputs.columns import Fit, Statistics
+from dotnn.graph import Graph, multiply
 from dotnn.inputs.sums import ExactSums
 from dotnn.plugins import Options, backend
 
 ROWS = 4096
 """Rows that are computed at once."""
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and spread of each number of a column."""
+
+
+class Fit(Protocol):
+    """What is fitted on the training split.
+
+    ``graph`` has the output `x`, computed row by row; ``name`` says whose it is.
+    """
+
+    def spread(self, name: str, graph: Graph) -> Statistics:
+        """Mean and spread of `x` over the rows."""
+
+    def counts(self, name: str, graph: Graph, classes: int) -> tuple[int, ...]:
+        """How many rows have each of the whole numbers 0 to classes - 1."""
+
+    def range(self, name: str, graph: Graph) -> tuple[float, float]:
+        """The least and the greatest number of `x`."""
+
+    def values(self, name: str, graph: Graph) -> tuple[float, ...]:
+        """`x` of every row, one number each."""
 
 
 class FittedOn:
@@ -92,6 +113,7 @@ class FittedOn:
 
 
 def fitted_on(dataset: Dataset) -> Remembered:
+    """What is fitted on the training rows of a dataset, each thing once."""
     return Remembered(FittedOn(dataset))
 
 
@@ -128,3 +150,24 @@ class Remembered:
 
 def _single(number: float) -> float:
     return float(np.float32(number))
+
+
+class NoFit:
+    """Stands in for what is fitted on data where only types matter: mean 0, spread 1, as many of each class."""
+
+    def spread(self, name: str, graph: Graph) -> Statistics:
+        size = multiply(graph.types()[graph.output("x").value].dims[1:])
+        assert isinstance(size, int)
+        return (0.0,) * size, (1.0,) * size
+
+    def counts(self, name: str, graph: Graph, classes: int) -> tuple[int, ...]:
+        return (1,) * classes
+
+    def range(self, name: str, graph: Graph) -> tuple[float, float]:
+        return 1.0, 1.0
+
+    def values(self, name: str, graph: Graph) -> tuple[float, ...]:
+        return (1.0,)
+
+
+no_fit = NoFit()

@@ -28,7 +28,7 @@ from dotnn.elaborate import types
 from dotnn.elaborate.arithmetic import tensor
 from dotnn.elaborate.calls import shaped
 from dotnn.elaborate.evaluate import block as statements
-from dotnn.elaborate.evaluate import evaluate
+from dotnn.elaborate.evaluate import evaluate, notice
 from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.large import refuse_size
 from dotnn.elaborate.library import USER, Library
@@ -36,7 +36,9 @@ from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.problems import NotThatKind, TooManyNumbers
 from dotnn.elaborate.values import Bound, Label, Shape, Tensor, kind
 from dotnn.graph import Type
-from dotnn.inputs.columns import BATCH, SIZES, Columns, DataBlock, no_fit
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.columns import BATCH, SIZES, Columns
+from dotnn.inputs.fit import no_fit
 from dotnn.inputs.lineage import wording_of
 from dotnn.program import RawColumn
 from dotnn.simplify import only
@@ -110,7 +112,7 @@ def one_a_row(frame: Frame, value: Any, expression: Expression) -> Any:
         return value
     if "shape" not in (p.name for p in value.known.definition.inputs):
         return value
-    return shaped(frame, value, Shape((BATCH,), (BATCH,)), expression)
+    return notice(frame, expression, shaped(frame, value, Shape((BATCH,), (BATCH,)), expression))
 
 
 def equation(frame: Frame, column: Column, columns: Columns) -> Any:

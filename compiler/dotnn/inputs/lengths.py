@@ -19,10 +19,22 @@ class NothingToCount(Problem):
     help = "count it in rows: `batch 32`; texts are cut into tokens by `as words`, `as characters`, `as bpe`"
 
 
+class AllOfOneLength(Problem):
+    code = "B231"
+    title = "`by length` puts rows of like length together, and {what}"
+    label = "there is no length to go by"
+    help = "leave `by length` out; what has lengths of its own is a text without `length`: `as words`, `as characters`"
+    what: str
+
+
 def require_tokens(train: Train, raws: Iterable[RawColumn]) -> None:
-    """Raises B194 where a batch is counted in what the rows have not."""
-    if train.batched == "tokens" and not any(raw.tokens is not None for raw in raws):
+    """Raises B194 and B231 where a batch is counted in what the rows have not, or made by it."""
+    texts = [raw for raw in raws if raw.tokens is not None]
+    if train.batched == "tokens" and not texts:
         raise NothingToCount(span=train.batch.span).error()
+    if train.batched == "length" and not any(raw.places for raw in texts):
+        what = "the texts here are all cut to one" if texts else "nothing here is a text"
+        raise AllOfOneLength(span=train.batch.span, what=what).error()
 
 
 def by_lengths(plan: Plan, raws: Sequence[RawColumn], dataset: Dataset) -> Plan:

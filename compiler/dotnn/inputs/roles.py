@@ -11,7 +11,7 @@ from dotnn.program import RawColumn
 from dotnn_grammar.source import Span
 
 if TYPE_CHECKING:
-    from dotnn.build import Phase
+    from dotnn.phase import Phase
 
 
 def labelled(graph: Graph, read_by_net: set[str], weights: Collection[str]) -> Graph:

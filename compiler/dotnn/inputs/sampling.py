@@ -27,7 +27,7 @@ from dotnn.tape import Tape
 from dotnn_grammar.problems import Problem
 
 if TYPE_CHECKING:
-    from dotnn.inputs.columns import Fit
+    from dotnn.inputs.fit import Fit
     from dotnn.phase import Phase
 
 MOST = 2**21
@@ -47,7 +47,10 @@ def weights_of(train: Train, phase: Phase) -> Graph | None:
     expression = train.draws
     if expression is None:
         return None
-    value = tensor_of(phase, expression).value.cast("f32")
+    value = tensor_of(phase, expression).value
+    if value.name in phase.machine.texts:
+        raise NotAChance(span=expression.span, why="its numbers are names of classes, and no weights").error()
+    value = value.cast("f32")
     if value.dims != (BATCH,):
         raise NotAChance(span=expression.span, why="it is not one number for each row").error()
     graph = only(phase.tape.graph(), {"x": value.name})

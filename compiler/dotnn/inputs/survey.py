@@ -19,8 +19,9 @@ from dotnn.elaborate.library import Library
 from dotnn.elaborate.machine import Machine
 from dotnn.elaborate.values import Tensor
 from dotnn.inputs.augment import numbered, once_altered
-from dotnn.inputs.columns import Columns, DataBlock, Fit, no_fit
-from dotnn.inputs.fit import fitted_on
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.columns import Columns
+from dotnn.inputs.fit import Fit, fitted_on, no_fit
 from dotnn.job import Text
 from dotnn.plan import choose, params_of
 from dotnn.plugins import Arrays, Options, backend
@@ -55,6 +56,8 @@ class ColumnSurvey:
 
 @dataclass(frozen=True)
 class Survey:
+    """What `nn data show` tells of a block."""
+
     data: str
     doc: str
     parts: Mapping[str, int]

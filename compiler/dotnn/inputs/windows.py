@@ -28,26 +28,28 @@ from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.large import refuse_size
 from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Machine
+from dotnn.elaborate.numbers import positive, whole
 from dotnn.elaborate.problems import NotThatKind, OutOfPlace, UnknownName
-from dotnn.elaborate.values import Tensor, kind
+from dotnn.elaborate.values import Tensor
 from dotnn.inputs.lineage import Lineage, wording_of
 from dotnn.program import RawColumn, Setting, Tokens
 from dotnn.read.data import FORMS
 from dotnn.read.windows import RUNNING
-from dotnn.spec import Call, Column, ColumnOf, Expression, Name, Shifted, Spec, TypeText
+from dotnn.spec import Call, Column, ColumnOf, Name, Shifted, Spec, TypeText
 from dotnn.tape import Tape
-from dotnn.words import names_in, parts_in
+from dotnn.words import Number, Text, Truth, names_in, parts_in
 from dotnn_grammar.problems import Problem, perhaps
 from dotnn_grammar.source import Span
 
 if TYPE_CHECKING:
-    from dotnn.inputs.columns import Columns, DataBlock
+    from dotnn.inputs.block import DataBlock
+    from dotnn.inputs.columns import Columns
 
 AHEAD = "ahead"
 """`ahead(x)`: the steps that follow a window."""
 
-CHUNKS = 2
-"""Pieces of a text that a check looks at, of each file."""
+CHUNKS = 16
+"""Pieces of a text that a check looks at, of each file: a million characters, a vocabulary in about a second."""
 
 
 class NothingFollows(Problem):
@@ -87,6 +89,14 @@ class NotCut(Problem):
     name: str
 
 
+class HorizonOfNothing(Problem):
+    code = "B232"
+    title = "a `horizon` is how far `ahead(…)` looks, and no column looks ahead"
+    label = "nobody looks so far"
+    help = "name what is to be foretold, `coming = ahead({name})`, or leave `horizon` out; `shifted by 1` needs none"
+    name: str
+
+
 class View(NamedTuple):
     """From where a line looks at the stream."""
 
@@ -112,16 +122,24 @@ def cut_of(lineage: Lineage, spec: Spec | None, params: Mapping[str, Any]) -> Cu
     frame = Frame(
         Machine(Tape("scratch"), "predict", Library(spec.definitions if spec else ()), dict(params)), USER, ""
     )
-    size = _count(frame, windows.size, "the length of a window")
+    size = positive(frame, windows.size, "the length of a window")
     text = any(line.reader in RUNNING for line in lineage.root.sources)
-    by = (size if text else 1) if windows.by is None else _count(frame, windows.by, "the step from window to window")
-    horizon = 1 if windows.horizon is None else _count(frame, windows.horizon, "the horizon")
+    by = (size if text else 1) if windows.by is None else positive(frame, windows.by, "the step from window to window")
+    horizon = 1 if windows.horizon is None else positive(frame, windows.horizon, "the horizon")
     first, last, answers = 0, size, []
+    if windows.horizon is not None and not _looks_ahead(lineage):
+        name = next(iter(lineage.wordings), "x")
+        raise HorizonOfNothing(span=windows.horizon.span, name=name).error()
     for view in _views(lineage, frame):
         start = view.later + (size if view.ahead else 0)
         first, last = min(first, start), max(last, start + (horizon if view.ahead else size))
         answers += [start] if start > 0 else []
     return Cut(size, by, horizon, -first, last - size, min(answers, default=0))
+
+
+def _looks_ahead(lineage: Lineage) -> bool:
+    lines = (line for wordings in lineage.wordings.values() for line in wordings)
+    return any(isinstance(part, Call) and is_ahead(part) for line in lines for part in parts_in(line.value))
 
 
 def _refuse_later(lineage: Lineage) -> None:
@@ -139,22 +157,7 @@ def _refuse_later(lineage: Lineage) -> None:
             raise NothingFollows(span=part.span, name=name).error()
 
 
-def _count(frame: Frame, expression: Expression, what: str) -> int:
-    value = _whole(frame, expression, what)
-    if value < 1:
-        frame.fail(NotThatKind, expression, wanted=f"a whole number above 0 for {what}", found=f"{value}")
-    refuse_size(frame, expression, value, what)
-    return value
-
-
-def _whole(frame: Frame, expression: Expression, what: str) -> int:
-    value = evaluate(frame, expression)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        found = f"{value}" if isinstance(value, float) else kind(value)
-        frame.fail(NotThatKind, expression, wanted=f"a whole number for {what}", found=found)
-    return value
+FAR = "x shifted by 1 is what comes next, by -1 what came before"
 
 
 def _views(lineage: Lineage, frame: Frame) -> Iterator[View]:
@@ -171,7 +174,7 @@ def _views(lineage: Lineage, frame: Frame) -> Iterator[View]:
             for each in part:
                 yield from within(each, name, number, view)
         elif isinstance(part, Shifted):
-            by = _whole(frame, part.by, "how far it is shifted")
+            by = whole(frame, part.by, "how far it is shifted", FAR)
             yield from within(part.value, name, number, View(view.later + by, view.ahead))
         elif isinstance(part, Call) and is_ahead(part):
             yield from within(part.arguments, name, number, View(view.later, True))
@@ -189,6 +192,7 @@ def _views(lineage: Lineage, frame: Frame) -> Iterator[View]:
 
 
 def is_ahead(call: Call) -> bool:
+    """Whether a call is `ahead(…)`, what comes after the window."""
     return isinstance(call.function, Name) and call.function.name == AHEAD
 
 
@@ -200,7 +204,9 @@ def shifted(columns: Columns, frame: Frame, written: Shifted) -> Any:
     if columns.block.generated:
         way = "draw the later numbers too, and give each its place: both = normal(0, 1)[13]"
         frame.fail(OutOfPlace, written, what="`shifted by` of rows that are drawn one by one", way=way)
-    by = _whole(frame, written.by, "how far it is shifted")
+    by = whole(frame, written.by, "how far it is shifted", FAR)
+    if by == 0:
+        frame.fail(NotThatKind, written.by, wanted="a step forward or back", found="none", way=FAR)
     refuse_size(frame, written.by, abs(by), "how far it is shifted")
     return _seen_from(
         columns, View(columns.view.later + by, columns.view.ahead), partial(evaluate, frame, written.value)
@@ -216,9 +222,13 @@ def ahead(columns: Columns, frame: Frame, written: Call) -> Any:
         way = "one `ahead` is enough; a longer one is a longer `horizon`"
         raise AheadOfWhat(span=written.span, why="this is ahead already", way=way).error()
     if len(written.arguments) != 1 or written.arguments[0].name is not None:
-        why = "this does not say of what"
-        raise AheadOfWhat(span=written.span, why=why, way="name one column: ahead(passengers)").error()
+        why = "this names more than a column" if len(written.arguments) > 1 else "this does not say of what"
+        way = "name one column: ahead(passengers); how many steps it has is said by a line `horizon 3`"
+        raise AheadOfWhat(span=written.span, why=why, way=way).error()
     inner = written.arguments[0].value
+    if isinstance(inner, Number | Text | Truth):
+        way = "name a column: ahead(passengers); how many steps it has is said by a line `horizon 3`"
+        raise AheadOfWhat(span=written.span, why="this is no column", way=way).error()
     return _seen_from(columns, View(columns.view.later, True), partial(evaluate, frame, inner))
 
 
@@ -277,7 +287,8 @@ def placed(columns: Columns, raw: RawColumn, first: str, span: Span) -> RawColum
 def book_of(block: DataBlock) -> Book:
     """The text of a block; where it is looked at quickly, its beginning. Raises ``ProblemError``."""
     if block.quick not in block.books:
-        block.books[block.quick] = read_book(block.lineage.root, block.folder, CHUNKS if block.quick else None)
+        book = read_book(block.lineage.root, block.folder, CHUNKS if block.quick else None)
+        block.books[block.quick], block.is_whole = book, block.is_whole and book.is_whole
     return block.books[block.quick]
 
 
@@ -287,6 +298,10 @@ def tokens_of(block: DataBlock, word: str, settings: Mapping[str, Setting], span
     if "length" in settings:
         advice = "`window` says how long an example is"
         raise UnknownSetting(span=span, word=word, name="length", advice=advice).error()
+    marked = next((name for name in ("start", "end") if settings.get(name)), None)
+    if marked is not None:
+        advice = "windows are cut out of one long text wherever they fall, and have no such place"
+        raise UnknownSetting(span=span, word=word, name=marked, advice=advice).error()
     return fitted(word, {**settings, "length": block.cut.size}, book_of(block).training, TEXT, span)
 
 
@@ -298,6 +313,8 @@ def running(columns: Columns, column: Column) -> Tensor | None:
         return None
     cutters, machine = plugins.names("tokenizer"), columns.machine
     if function.name not in cutters:
+        if isinstance(value, Call) and is_ahead(value):
+            return None
         known = function.name in machine.params or machine.library.find(function.name, USER) is not None
         if not known and function.name not in columns.frame(column, 0).names:
             near = perhaps(function.name, cutters, f"a text is cut by: {', '.join(cutters)}")
@@ -320,4 +337,5 @@ def cut_text(columns: Columns, column: Column, form: TypeText) -> Tensor:
 
 
 def not_cut(column: Column) -> NoReturn:
+    """Raises ``ProblemError``: the column is of a long text, and does not say how that is cut into pieces."""
     raise NotCut(span=column.value.span, name=column.name).error()

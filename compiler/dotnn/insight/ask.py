@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.data import Rows
 from dotnn.graph import Graph
 from dotnn.insight.paths import Asked, NotToBeAsked
@@ -19,7 +19,6 @@ from dotnn.simplify import only, simplify
 AT_ONCE = 1024
 """Examples that are computed together."""
 
-Array = np.ndarray[Any, Any]
 
 MARKS = ("<pad>", "<unknown>", "<start>", "<end>")
 """What the first numbers of every column of texts stand for."""

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.insight.ask import Answer, Words
 
 MAPS = 16
 """Maps in one picture, at most."""
 LETTERS = 14
 """Of a word."""
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from dotnn.build import Builder, Phase
+from dotnn.build import Builder
 from dotnn.differentiate import gradients, reaches
 from dotnn.elaborate.arithmetic import real
 from dotnn.elaborate.evaluate import evaluate
@@ -23,6 +23,7 @@ from dotnn.elaborate.library import USER
 from dotnn.elaborate.values import Tensor, kind
 from dotnn.insight.places import columns_along
 from dotnn.measures.rows import row_axis
+from dotnn.phase import Phase
 from dotnn.program import RawColumn
 from dotnn.read import read_text
 from dotnn.spec import Expression

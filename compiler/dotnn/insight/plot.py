@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.insight.ask import Answer
 from dotnn.insight.maps import draw_map, maps
 from dotnn.insight.show import one, picture_in, printable
@@ -18,8 +19,6 @@ TILES = 100
 """Small pictures that are drawn, at most."""
 NAMED = 20
 """Classes that have a place in the legend."""
-
-Array = np.ndarray[Any, Any]
 
 
 class NoPlots(Problem):

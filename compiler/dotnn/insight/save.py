@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from dotnn.insight.ask import Answer, Array
+from dotnn.arrays import Array
+from dotnn.insight.ask import Answer
 from dotnn_grammar.problems import Problem
 
 KINDS = (".npz", ".csv", ".json", ".png")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.insight import words
 from dotnn.insight.ask import Answer
 
@@ -16,8 +17,6 @@ SHADES = " .:-=+*#%@"
 """From the least to the greatest."""
 SIDES = range(4, 97)
 """Sizes of a side of what is drawn as a picture."""
-
-Array = np.ndarray[Any, Any]
 
 
 def lines(answer: Answer, place: int, drawn: bool) -> Iterator[str]:

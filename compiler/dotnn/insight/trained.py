@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dotnn.build import Builder
 from dotnn.data import Rows, read_rows
-from dotnn.inputs.columns import DataBlock, Fit
-from dotnn.inputs.fit import fitted_on
+from dotnn.inputs.block import DataBlock
+from dotnn.inputs.fit import Fit, fitted_on
 from dotnn.inputs.folds import folded
 from dotnn.inputs.roles import raw_columns
 from dotnn.insight.ask import graph_of

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.insight.ask import Answer, Words
 
 COLUMNS = 20
@@ -15,8 +15,6 @@ GREATEST = 5
 """That many."""
 WIDEST = 10
 """Letters of a word at the head of a column."""
-
-Array = np.ndarray[Any, Any]
 
 
 def lines(answer: Answer, place: int) -> Iterator[str]:

@@ -119,6 +119,7 @@ def _parts(phase: Phase, objective: Objective, value: Value, ends: set[str], rol
 
 
 def tensor_of(phase: Phase, expression: Expression) -> Tensor:
+    """The value of an expression as a tensor. Raises ``ProblemError`` where it is none."""
     value = evaluate(phase.frame, expression)
     if isinstance(value, Tensor):
         return value

@@ -160,13 +160,13 @@ def _compare(a: Type, b: Type) -> Type:
 
 def _logic(a: Type, b: Type) -> Type:
     if a.dtype != "bool" or b.dtype != "bool":
-        raise MisfitError(f"this joins truth values, not {a.dtype} and {b.dtype}")
+        raise MisfitError("`and` and `or` join yes and no, and here are numbers", "compare first: x > 0 and y > 0")
     return _pair(a, b)
 
 
 def _negation(x: Type) -> Type:
     if x.dtype != "bool":
-        raise MisfitError(f"`not` takes a truth value, not {x.dtype}")
+        raise MisfitError("`not` turns yes and no around, and this is numbers", "compare first: not (x > 0)")
     return x
 
 
@@ -186,7 +186,8 @@ negation = register(Operation("not", _negation, doc="not x"))
 
 def _select(condition: Type, a: Type, b: Type) -> Type:
     if condition.dtype != "bool":
-        raise MisfitError(f"`a if c else b` chooses by a truth value, not by {condition.dtype}")
+        why = "`a if c else b` chooses by yes and no, and its condition is numbers"
+        raise MisfitError(why, "compare: a if x > 0 else b")
     pair = _pair(a, b)
     return Type(dtype=pair.dtype, dims=broadcast(condition.dims, pair.dims))
 

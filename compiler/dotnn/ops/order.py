@@ -1,4 +1,4 @@
-"""Operations that put numbers in order along a dim, and take them from places of their own in each row."""
+"""Operations that put numbers in order along a dim, and take them from their places in each row or put them there."""
 
 from __future__ import annotations
 
@@ -54,6 +54,21 @@ def _put_gradient(g: Value, y: Value, x: Value, index: Value, *, axis: int, size
     return [take(g, index, axis=axis), None]
 
 
+def _overwrite(x: Type, row: Type, place: Type, *, axis: int) -> Type:
+    if place.dtype not in INTEGERS or place.rank:
+        raise MisfitError(f"the place is one whole number, not {place}")
+    _axis(x, axis)
+    if row.dtype != x.dtype or row.dims != (*x.dims[:axis], 1, *x.dims[axis + 1 :]):
+        raise MisfitError(f"{row} is not one place along dim {axis} of {x}")
+    return x
+
+
+def _overwrite_gradient(g: Value, y: Value, x: Value, row: Value, place: Value, *, axis: int) -> Gradients:
+    nothing = g.tape.literal(0, g.dtype).expand(row.dims)
+    here = place.reshape((1,) * g.type.rank).expand(row.dims)
+    return [overwrite(g, nothing, place, axis=axis), take(g, here, axis=axis), None]
+
+
 argsort = register(
     Operation(
         "argsort",
@@ -80,5 +95,14 @@ put = register(
         _put_gradient,
         linear=(0,),
         doc="y[…, r, …] = the sum of x[…, k, …] over those k where index[…, k, …] is r, along `axis`; `size` places",
+    )
+)
+overwrite = register(
+    Operation(
+        "overwrite",
+        _overwrite,
+        _overwrite_gradient,
+        linear=(0, 1),
+        doc="y is x, but at `place` along `axis` it is the row: one place of many is written",
     )
 )

@@ -46,7 +46,8 @@ def _axis(x: Type, axis: int) -> Dim:
 def _slice(x: Type, *, axis: int, start: int, stop: int) -> Type:
     here = _axis(x, axis)
     if not isinstance(here, int):
-        raise MisfitError(f"a part of dim {here} cannot be taken: its size is known only when the graph runs")
+        way = "places are counted from the first dim; `...` stands for all before those that are named: x[..., 0]"
+        raise MisfitError(f"a part of dim {here} cannot be taken: its size is known only when the graph runs", way)
     if not 0 <= start <= stop <= here:
         raise MisfitError(f"{start}..{stop} is not within 0..{here}")
     return x.shaped((*x.dims[:axis], stop - start, *x.dims[axis + 1 :]))

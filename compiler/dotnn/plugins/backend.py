@@ -85,6 +85,25 @@ class Interruptible(Protocol):
         """Lets the run under way, and those to come, end with ``Interrupted``; with False runs go on as usual."""
 
 
+class Kept(Protocol):
+    """A graph that is run again and again, with what it hands on (`NAME.next`) fed to itself (`NAME`)."""
+
+    def step(self, feeds: Arrays) -> Arrays:
+        """One run. feeds: the inputs that are new each time. Returns the outputs that are not handed on."""
+
+    def reorder(self, rows: np.ndarray[Any, Any]) -> None:
+        """Of all that is kept and has a row for each of the batch: row r goes on as row ``rows[r]``, i64[b]."""
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """An executor that can leave what a graph hands on where it lies may offer this too: `nn generate` is quicker."""
+
+    def keep(self, given: Arrays, session: Session | None = None) -> Kept:
+        """Ready to run again and again. given: the first value of what is handed on, and what never changes; states
+        come from ``session`` where one is given."""
+
+
 @runtime_checkable
 class Former(Protocol):
     """A session that still has the state from before the last step may offer this too."""

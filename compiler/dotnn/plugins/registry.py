@@ -227,6 +227,7 @@ def registry() -> Registry:
 
 
 def lookup(kind: str, name: str, problem: type[NoSuchBackend] | type[NoSuchLogger] | type[NoSuchTokenizer]) -> Any:
+    """What a name stands for. Raises ``problem`` with the nearest names where nothing has it."""
     try:
         return registry().find(kind, name)
     except KeyError:

@@ -10,11 +10,11 @@ from dotnn.plugins import names
 from dotnn.read.augment import FORM as AUGMENT
 from dotnn.read.augment import read_augment
 from dotnn.read.draw import DRAW, read_draw
-from dotnn.read.expressions import Branch, Leaf, UnevenAssignment, branch, kids, plural, refuse_twice
+from dotnn.read.expressions import Branch, Leaf, UnevenAssignment, branch, kids, refuse_twice
 from dotnn.read.pictures import IMAGES, greyed, read_images
 from dotnn.read.settings import Clause, Line, MalformedSetting, Settings, name_in, suggest
 from dotnn.read.windows import read_horizon, read_window, window_problems
-from dotnn_grammar.problems import Problem
+from dotnn_grammar.problems import Problem, many
 from dotnn_grammar.source import Source, Span
 
 TABLE = "table"
@@ -146,6 +146,8 @@ class TwoKinds(Problem):
 
 
 class DataBlock(Settings):
+    """Reads the lines of a `data` block."""
+
     block = "a data block"
     forms: ClassVar[dict[str, str]] = {
         "source": 'source table "data/digits.csv"',
@@ -253,7 +255,7 @@ class DataBlock(Settings):
         binders = tuple(self.reader.binder(v) for v in given if v.data == "binder")
         left = [self.reader.target(branch(t)) for t in kids(branch(targets))]
         if len(left) != len(values):
-            names, count = plural(len(left), "name"), plural(len(values), "value")
+            names, count = many(len(left), "name"), many(len(values), "value")
             raise UnevenAssignment(span=self.reader.span(targets), names=names, values=count).error()
         for target, value in zip(left, values, strict=True):
             span = target.span.to(self.reader.span(value))

@@ -11,7 +11,7 @@ from lark import Token, Tree
 
 from dotnn import spec
 from dotnn_grammar.parse import span_of, span_of_tree
-from dotnn_grammar.problems import Note, Problem
+from dotnn_grammar.problems import Note, Problem, many
 from dotnn_grammar.source import Span
 
 Branch = Tree[Token]
@@ -71,10 +71,6 @@ class OtherTruth(Problem):
 
 
 TRUTHS = {"True": "yes", "False": "no"}
-
-
-def plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 class Reader:
@@ -272,9 +268,7 @@ class Reader:
         right = self.expressions(kids(branch(values)))
         if len(right) not in (1, len(left)):
             where = self.span(targets)
-            raise UnevenAssignment(
-                span=where, names=plural(len(left), "name"), values=plural(len(right), "value")
-            ).error()
+            raise UnevenAssignment(span=where, names=many(len(left), "name"), values=many(len(right), "value")).error()
         bound = tuple(self.binder(branch(b)) for b in binders if b is not None)
         return spec.Assign(span=self.span(tree), targets=left, values=right, binders=bound)
 
@@ -389,11 +383,13 @@ def kids(tree: Branch) -> list[Leaf]:
 
 
 def branch(leaf: Leaf) -> Branch:
+    """A part of the tree that is a branch: the grammar has no other there."""
     assert isinstance(leaf, Tree), leaf
     return leaf
 
 
 def leaf_token(leaf: Leaf) -> Token:
+    """A part of the tree that is a word: the grammar has no other there."""
     assert isinstance(leaf, Token), leaf
     return leaf
 

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 from lark import Tree
 
 from dotnn.read.expressions import Branch, Leaf, Reader, branch, kids, leaf_token
+from dotnn_grammar.layout import FIRST, Context
 from dotnn_grammar.problems import Note, Problem, ProblemError, nearest, perhaps
 from dotnn_grammar.source import Source, Span
 
@@ -32,10 +33,15 @@ class Phrase(NamedTuple):
 
 
 class Line(NamedTuple):
+    """One line of a block: its first word, and the phrases that it is made of."""
+
     word: str
     phrases: tuple[Phrase, ...]
     span: Span
     head: Span
+
+
+BLOCKS: tuple[Context, ...] = ("data", "train")
 
 
 class UnknownSetting(Problem):
@@ -133,7 +139,10 @@ class Settings:
                 # Not missing, then.
                 self.seen.setdefault(near, line.head)
             known = ", ".join(f"`{w}`" for w in self.forms)
-            advice = perhaps(line.word, self.forms, otherwise=f"{self.block} has the settings {known}")
+            there = next((f"a {place} block" for place in BLOCKS if line.word in FIRST[place]), self.block)
+            advice = f"it stands in {there}, and not in {self.block}"
+            if there == self.block:
+                advice = perhaps(line.word, self.forms, otherwise=f"{self.block} has the settings {known}")
             raise UnknownSetting(span=line.head, word=line.word, block=self.block, advice=advice).error()
         if line.word in self.seen and line.word not in self.several:
             note = Note(span=self.seen[line.word], text="set here first")
@@ -180,6 +189,7 @@ class Settings:
 
 
 def clause_of(phrase: Phrase, word: str) -> Clause | None:
+    """The clause of a phrase that begins with a word."""
     return next((c for c in phrase.clauses if c.word == word), None)
 
 
@@ -191,5 +201,6 @@ def name_in(tree: Leaf) -> str | None:
 
 
 def suggest(word: str, known: tuple[str, ...]) -> str:
+    """A line of help for a word that is not known."""
     near = nearest(word, known)
     return f"did you mean `{near[0]}`?" if near else "known are " + ", ".join(f"`{k}`" for k in known)

@@ -39,11 +39,13 @@ class NotOn(Problem):
 
 
 class TrainBlock(Updating):
+    """Reads the lines of a `train` block."""
+
     block = "a train block"
     forms: ClassVar[dict[str, str]] = {
         **Updating.updating,
         "error": "error argmax(logits) != label",
-        "metric": "metric right = mean(argmax(logits) == label)",
+        "metric": "metric right = mean(argmax(logits) == label)  on val every 2 epochs",
         "answer": "answer argmax(logits) as label",
         "batch": "batch 32",
         "epochs": "epochs 30",

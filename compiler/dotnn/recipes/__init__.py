@@ -12,11 +12,10 @@ way, for its own operations.
 from __future__ import annotations
 
 from dotnn.recipes import convolve, elementwise, index, reduce, scan, shape, source
-from dotnn.recipes.draw import RECIPES, Array, Draw, Recipe, draws
+from dotnn.recipes.draw import RECIPES, Draw, Recipe, draws
 
 __all__ = [
     "RECIPES",
-    "Array",
     "Draw",
     "Recipe",
     "convolve",

@@ -5,15 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.graph import Dim, Dtype, Role, Type, measure
 from dotnn.operation import Operation
 from dotnn.tape import Tape, Value
 
-Array = np.ndarray[Any, Any]
 T = TypeVar("T")
 
 WHOLE: tuple[Dtype, ...] = ("i64", "i32")
@@ -92,6 +92,8 @@ class Draw(ABC):
 
 @dataclass(frozen=True)
 class Recipe:
+    """One way to try an operation. smooth: whether it has a gradient to be compared at the drawn inputs."""
+
     label: str
     write: Callable[[Draw, Operation], Value]
     smooth: bool = True

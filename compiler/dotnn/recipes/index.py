@@ -58,6 +58,13 @@ def _several_of_each_row(draw: Draw, op: Operation) -> Value:
     return op(draw.real(dims), index, axis=axis)
 
 
+@draws("overwrite")
+def _one_place_of_many(draw: Draw, op: Operation) -> Value:
+    dims, axis, here = fixed_axis(draw)
+    x, row = draw.real(dims), draw.real((*dims[:axis], 1, *dims[axis + 1 :]))
+    return op(x, row, draw.integer((), 0, here - 1, draw.among(WHOLE)), axis=axis)
+
+
 @draws("put")
 def _several_in_each_row(draw: Draw, op: Operation) -> Value:
     dims, axis, _ = fixed_axis(draw)

@@ -185,7 +185,7 @@ class _Core:
         able: set[str] = set()
         for node in self.nodes.values():
             found = [kinds[name] for name in node.inputs]
-            if can_along(node, [kind != "fixed" for kind in found]):
+            if can(node.op, [kind != "fixed" for kind in found]):
                 able.add(node.name)
             if all(kind == "fixed" for kind in found):
                 kinds[node.name] = "fixed"
@@ -321,10 +321,6 @@ class _Built:
     given: Sequence[Value]
     names: Mapping[str, str]
     """What a value of the step is called in the loop's graph."""
-
-
-def can_along(node: Node, timed: Sequence[bool]) -> bool:
-    return can(node.op, timed)
 
 
 def unrolled(tape: Tape, built: _Built, length: int, back: bool) -> dict[str, list[Value]]:

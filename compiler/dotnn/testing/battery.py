@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.differentiate import gradients
 from dotnn.graph import Graph, Type, measure
 from dotnn.operation import Gradients, Operation, lookup, operations
-from dotnn.recipes import RECIPES, Array, Draw, Recipe
+from dotnn.recipes import RECIPES, Draw, Recipe
 from dotnn.tape import Tape, Value
 
 Evaluate = Callable[[Graph, Mapping[str, Array]], Mapping[str, Array]]

@@ -9,11 +9,12 @@ from functools import partial
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.differentiate import gradients
 from dotnn.graph import Dim, Graph
 from dotnn.ops.plugin import OURS
 from dotnn.plugins import Options, backend, lowering
-from dotnn.recipes import RECIPES, Array, Recipe
+from dotnn.recipes import RECIPES, Recipe
 from dotnn.tape import Tape, Value
 from dotnn.testing.battery import Case, Evaluate, Seeded, differentiable, draw_case
 from dotnn.testing.numbers import Start, compare_case, reference, starter

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.graph import Graph
 from dotnn.plugins import Arrays, Backend, Executor, Options, backend
 from dotnn.program import Program
 from dotnn.testing.battery import Case
 from dotnn.testing.report import FailedError
 
-Array = np.ndarray[Any, Any]
 Start = Callable[[Graph], Executor]
 
 SINGLE = 2e-6

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.testing.lines import Peer
 from dotnn.testing.report import FailedError
-from dotnn.testing.tried import Array, Made, Tensors, Turn
+from dotnn.testing.tried import Made, Tensors, Turn
 
 Scope = dict[str, Any]
 

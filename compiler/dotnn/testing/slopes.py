@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.compiler import compiled
 from dotnn.differentiate import GRADIENT
 from dotnn.feeds import NUMPY
@@ -31,8 +31,6 @@ from dotnn.simplify import simplify
 from dotnn.testing.battery import NOISE, RTOL, STEP, WrongGradientError, cases_of, check_gradient
 from dotnn.testing.numbers import exact, reference
 from dotnn_grammar.problems import Problem
-
-Array = np.ndarray[Any, Any]
 
 ROWS = 8
 """Rows of the data that the loss is computed on."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.differentiate import differentiate
 from dotnn.elaborate.calls import run
 from dotnn.elaborate.frame import Frame
@@ -25,7 +26,7 @@ from dotnn.tape import Tape
 from dotnn.testing.lines import Try, items
 from dotnn.testing.numbers import Start, reference
 from dotnn.testing.report import FailedError
-from dotnn.testing.tried import SEED, Array, Fed, Made, drawn
+from dotnn.testing.tried import SEED, Fed, Made, drawn
 from dotnn.update import slots, update
 from dotnn.updates.turns import Turn, turns_of
 from dotnn_grammar.source import Source
@@ -146,6 +147,7 @@ class Steps:
 
 
 def seen(step: int, weights: Sequence[Array]) -> Made:
+    """The weights after a step, by what they are called in messages."""
     return {f"step {step} w{i}": weight for i, weight in enumerate(weights)}
 
 

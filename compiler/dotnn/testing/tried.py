@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.differentiate import gradients
 from dotnn.elaborate.calls import run
 from dotnn.elaborate.frame import Frame
@@ -32,7 +33,6 @@ from dotnn.testing.numbers import Start, reference
 from dotnn.testing.report import FailedError
 from dotnn_grammar.source import Source
 
-Array = np.ndarray[Any, Any]
 Made = dict[str, Array]
 """What a try gives, by what it is: `result`, `gradient x`, `state mean`; the turn stands before it."""
 

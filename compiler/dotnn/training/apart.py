@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.data import Dataset, Rows
 from dotnn.data.tokens import PAD
 from dotnn.generate.search import likeliest
@@ -16,8 +17,6 @@ from dotnn.plugins import Arrays, Backend, Executor, Options, Session
 from dotnn.program import Apart, Figure, Program, Written
 from dotnn.training.figures import Reading, Tally
 from dotnn.training.measure import Flag, columns, evaluation_batch
-
-Array = np.ndarray[Any, Any]
 
 TEXTS = 64
 """Texts that are written side by side."""

@@ -8,23 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.data import Dataset, Rows
 from dotnn.graph import Graph, Input
 from dotnn.plugins import Backend, Options
 from dotnn.program import Program, RawColumn
 from dotnn.training.figures import Reading, number_of
-from dotnn.training.loop import Evaluator
+from dotnn.training.measure import Evaluator
 
 SURE = 1e4
 """The score of the guessed class; every other has 0."""
 SEARCH = 4096
 """Rows on which the best single number is looked for."""
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.graph import Graph, Node, measure, names_in
 from dotnn.plugins import Arrays, Inspecting, Options, backend, backends
 from dotnn.scans.bodies import written_out
 from dotnn.tape import Tape, Value
 from dotnn_grammar.problems import Problem, ProblemError
 from dotnn_grammar.source import Span
-
-Array = np.ndarray[Any, Any]
 
 STEPS = 128
 """Of a scan: up to so many are looked at one by one."""
@@ -202,8 +200,7 @@ def _first(node: Node, told: Mapping[str, Told]) -> First:
     gave = "a number that is none (nan)" if told[node.name].nan else "an endless number"
     at = node.at
     part = f" of {at.part}" if at and at.part else ""
-    span = Span(file=at.file, line=at.line, column=1, end_line=at.line, end_column=1) if at else None
-    return First(f"`{node.op}`{part} was the first to give {gave}", _why(node, told), span)
+    return First(f"`{node.op}`{part} was the first to give {gave}", _why(node, told), at.span if at else None)
 
 
 def _why(node: Node, told: Mapping[str, Told]) -> str:

@@ -92,6 +92,8 @@ class Part(_Frozen):
 
 
 class Manifest(_Frozen):
+    """What lies beside the tensors of a checkpoint: the files and their checksums, and where the run stood."""
+
     format: Literal[1] = 1
     files: dict[str, Part]
     facts: Facts
@@ -176,6 +178,7 @@ def _text(manifest: Manifest) -> bytes:
 
 
 def digest(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 

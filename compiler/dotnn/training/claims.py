@@ -13,7 +13,7 @@ import numpy as np
 from dotnn.claims.build import CLAIMS, FIGURES, ROW
 from dotnn.claims.verdict import Verdict
 from dotnn.data import Dataset, Rows
-from dotnn.inputs.columns import DataBlock
+from dotnn.inputs.block import DataBlock
 from dotnn.inputs.folds import folded
 from dotnn.overrides import settled
 from dotnn.plan import choose
@@ -21,32 +21,48 @@ from dotnn.plugins import Arrays, Backend, Options, backend
 from dotnn.program import Claim, ClaimRows, Program
 from dotnn.simplify import only
 from dotnn.spec import Spec
+from dotnn.training.apart import ApartFigures
 from dotnn.training.elsewhere import spec_of
 from dotnn.training.evaluate import measure
 from dotnn.training.events import Outcome
-from dotnn.training.figures import number_of
+from dotnn.training.figures import Reading, number_of
 from dotnn_grammar.problems import ProblemError
 
 
 def check_claims(
-    program: Program, state: Arrays, rows: Mapping[str, Rows], runner: Backend, options: Options
+    program: Program,
+    state: Arrays,
+    rows: Mapping[str, Rows],
+    runner: Backend,
+    options: Options,
+    told: Mapping[str, Mapping[str, Reading]] | None = None,
 ) -> tuple[Verdict, ...]:
-    """Every claim of the program. rows: of each of its graphs that measure. Raises ``ProblemError``."""
+    """Every claim of the program. rows: of each of its graphs that measure; told: what is known of these weights by
+    part and metric, so that no text is written twice. Raises ``ProblemError``."""
     if not program.claims:
         return ()
     figures: dict[str, float] = {}
     counts: dict[str, int] = {}
+    aparts = ApartFigures(program, runner, options, state)
     for place in program.claimed_on:
         part = rows[place.graph]
-        own = program.model_copy(
-            update={
-                "figures": place.figures,
-                "inputs": place.inputs,
-                "graphs": {"eval": program.graphs[place.graph], **_figures(program)},
-            }
-        )
-        found = measure(own, state, {place.graph: numbered(part)}, runner, options)[place.graph]
-        figures |= {name: number_of(value) for name, value in found.figures.items()}
+        if place.graph in program.graphs:
+            own = program.model_copy(
+                update={
+                    "figures": tuple(figure for figure in place.figures if figure.apart is None),
+                    "inputs": place.inputs,
+                    "graphs": {"eval": program.graphs[place.graph], **_figures(program)},
+                }
+            )
+            found = measure(own, state, {place.graph: numbered(part)}, runner, options)[place.graph]
+            figures |= {name: number_of(value) for name, value in found.figures.items()}
+        known = dict((told or {}).get(place.part, {})) if place.data == program.data else {}
+        known = {name: reading for name, reading in known.items() if not math.isnan(number_of(reading))}
+        written = {figure.name: figure.text for figure in place.figures if figure.apart is not None}
+        wanted = tuple(f for f in aparts.figures if f.name in written.values() and f.name not in known)
+        readings = aparts.measure(wanted, part)
+        assert readings is not None
+        figures |= {name: number_of({**known, **readings}[metric]) for name, metric in written.items()}
         counts |= dict.fromkeys((figure.name for figure in place.figures), part.count)
     return tuple(_verdict(program, claim, figures, counts) for claim in program.claims)
 
@@ -118,7 +134,7 @@ def with_claims(
         return outcome
     try:
         rows = claimed_rows(program, spec_of(run)[0], Path(spec).parent, own)
-        found = check_claims(program, outcome.state, rows, runner, options)
+        found = check_claims(program, outcome.state, rows, runner, options, outcome.splits)
     except ProblemError as problem:
         return replace(outcome, unchecked=problem.problems[0].title_text)
     return replace(outcome, claims=found)

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from dotnn.program import Program
 from dotnn.training.events import Epoch, Observer, Outcome, Start, Tick
 from dotnn.training.figures import Reading, gathering, number_of, sizes_of
-from dotnn.training.rules import many
+from dotnn_grammar.problems import many
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

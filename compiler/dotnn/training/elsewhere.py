@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dotnn.build import Builder
 from dotnn.data import Dataset, Rows
-from dotnn.inputs.columns import DataBlock
+from dotnn.inputs.block import DataBlock
 from dotnn.inputs.fit import fitted_on
 from dotnn.inputs.folds import folded
 from dotnn.inputs.roles import labelled, raw_columns, weights_in

@@ -9,7 +9,7 @@ from pathlib import Path
 from dotnn.data import Dataset, Rows, read_rows
 from dotnn.data.given_windows import reads_text, text_of, whole_text
 from dotnn.data.lengths import parts_of
-from dotnn.inputs.columns import DataBlock
+from dotnn.inputs.block import DataBlock
 from dotnn.inputs.folds import folded
 from dotnn.overrides import settled
 from dotnn.plugins import Arrays, Backend, Options

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dotnn.arrays import Array
 from dotnn.feeds import NUMPY
 from dotnn.graph import Graph, Type, measure
 from dotnn.inputs.columns import BATCH
@@ -21,8 +22,6 @@ from dotnn.program import Figure, Program
 from dotnn.simplify import only
 from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem
-
-Array = np.ndarray[Any, Any]
 
 Table = tuple["float | Table", ...]
 """Numbers in a row, or rows of them."""

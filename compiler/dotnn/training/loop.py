@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -25,17 +26,9 @@ from dotnn.program import Program
 from dotnn.training.apart import ApartFigures
 from dotnn.training.blame import diverged
 from dotnn.training.checkpoint import LogMark, Position, Snapshot, State
-from dotnn.training.events import Ending
-from dotnn.training.events import Epoch as Epoch
-from dotnn.training.events import Limits as Limits
-from dotnn.training.events import Observer as Observer
-from dotnn.training.events import Outcome as Outcome
-from dotnn.training.events import Start as Start
-from dotnn.training.events import Tick as Tick
+from dotnn.training.events import Ending, Epoch, Limits, Observer, Outcome, Start, Tick
 from dotnn.training.figures import refuse_gathering
-from dotnn.training.measure import Evaluator as Evaluator
-from dotnn.training.measure import Flag as Flag
-from dotnn.training.measure import Running, columns, relative_change, resident
+from dotnn.training.measure import Evaluator, Flag, Running, columns, relative_change, resident
 from dotnn.training.rules import Best, Figures, Rules, keeper
 from dotnn.training.store import Store
 from dotnn_grammar.problems import Problem, ProblemError
@@ -140,6 +133,7 @@ class _Moments:
             self.store.save(replace(snapshot, state=self.run.session.state()))
 
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Course = Generator[None, None, T]
 """What goes on a little each time it is asked, and gives something at its end."""
@@ -155,44 +149,14 @@ def through(course: Course[T]) -> T:
             return made
 
 
-def train(
-    program: Program,
-    dataset: Dataset,
-    backend: Backend,
-    options: Options,
-    observers: Sequence[Observer] = (),
-    flag: Flag | None = None,
-    limits: Limits = UNLIMITED,
-    *,
-    threads: Mapping[str, int | None] = MappingProxyType({}),
-    store: Store | None = None,
-    mark: Callable[[], LogMark] | None = None,
-    resume: Snapshot | None = None,
-    begin: Callable[[State], State] | None = None,
-) -> Outcome:
-    """Trains by the program's plan. An interruption (``flag``) and divergence are outcomes, not exceptions.
+def whole(course: Callable[P, Course[T]]) -> Callable[P, T]:
+    """The same without pauses."""
 
-    threads: of each graph's session, where it is not left to the options; store: where checkpoints go, each with the
-    ``mark`` of the log; resume: where to go on; begin: makes other first weights of those that `init` gives.
+    @wraps(course)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return through(course(*args, **kwargs))
 
-    Raises ``ProblemError`` where the backend cannot run the program, or a checkpoint or the log cannot be written.
-    """
-    return through(
-        course(
-            program,
-            dataset,
-            backend,
-            options,
-            observers,
-            flag,
-            limits,
-            threads=threads,
-            store=store,
-            mark=mark,
-            resume=resume,
-            begin=begin,
-        )
-    )
+    return run
 
 
 def course(
@@ -210,7 +174,15 @@ def course(
     resume: Snapshot | None = None,
     begin: Callable[[State], State] | None = None,
 ) -> Course[Outcome]:
-    """As ``train``, which pauses after each epoch; the time of a pause is nobody's."""
+    """Trains by the program's plan. An interruption (``flag``) and divergence are outcomes, not exceptions.
+
+    It pauses after each epoch; the time of a pause is nobody's.
+
+    threads: of each graph's session, where it is not left to the options; store: where checkpoints go, each with the
+    ``mark`` of the log; resume: where to go on; begin: makes other first weights of those that `init` gives.
+
+    Raises ``ProblemError`` where the backend cannot run the program, or a checkpoint or the log cannot be written.
+    """
     flag = flag or Flag()
     plan, rows = program.plan, dataset.splits["train"]
     refuse_gathering(program, {name: part.count for name, part in dataset.splits.items()})
@@ -288,6 +260,10 @@ def course(
     for observer in observers:
         observer.ended(outcome)
     return outcome
+
+
+train = whole(course)
+"""A course without pauses."""
 
 
 def planned(program: Program, dataset: Dataset, limits: Limits, resume: Snapshot | None = None) -> Start:

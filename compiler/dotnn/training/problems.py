@@ -134,10 +134,12 @@ def cannot_write(path: Path, error: OSError, size: int | None = None) -> Problem
 
 
 def where(path: Path, error: OSError) -> str:
+    """The file that the system complained of."""
     return str(error.filename or path)
 
 
 def reason_of(error: OSError) -> str:
+    """What the system says, to stand within a sentence."""
     text = error.strerror or type(error).__name__
     return text[0].lower() + text[1:]
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dotnn.training.lock import LOCK
-from dotnn.training.run import LOG, PROGRAM, RESULT, SPEC
+from dotnn.training.run import PROGRAM, RESULT, SPEC
 from dotnn.training.started import STARTED, canonical
+from dotnn.training.store import LOG
 from dotnn_grammar.problems import Problem
 
 SPLITS = ("train", "val", "test")
@@ -50,6 +51,8 @@ class Record:
     steps: int = 0
     seconds: float = 0.0
     figures: Mapping[str, Mapping[str, Any]] | None = None
+    claims: tuple[bool, ...] = ()
+    """Of each claim whether it holds, where that is known."""
     when: float = 0.0
     """When it was started, in seconds since 1970."""
 
@@ -126,6 +129,7 @@ def read_record(folder: Path) -> Record | None:
             steps=int(result.get("steps") or 0),
             seconds=float(result.get("seconds") or 0),
             figures=splits,
+            claims=_held(result.get("claims")),
             **made,
         )
     state = "running" if _alive(folder / LOCK) else "unfinished"
@@ -141,6 +145,12 @@ def read_record(folder: Path) -> Record | None:
         figures={name: last[name] for name in SPLITS if isinstance(last.get(name), dict)},
         **made,
     )
+
+
+def _held(claims: Any) -> tuple[bool, ...]:
+    """Of each claim that a result tells of, whether it holds."""
+    listed = claims if isinstance(claims, list) else []
+    return tuple(claim.get("holds") is True for claim in listed if isinstance(claim, dict))
 
 
 def changed_settings(one: Record, other: Record) -> list[tuple[str, Any, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dotnn.program import Figure, Patience, Plan, Program, Reached, Watch
 from dotnn.training.checkpoint import Standing
 from dotnn.training.figures import Reading, number_of
+from dotnn_grammar.problems import many
 
 Figures = Mapping[str, Reading]
 Splits = Mapping[str, Figures]
@@ -104,8 +105,3 @@ def keeper(program: Program) -> Best | None:
     roles = {figure.name: figure.role for figure in program.figures}
     highest = roles.get(watch.figure) == "metric" if watch.highest is None else watch.highest
     return Best(watch, highest=highest, tie="loss")
-
-
-def many(count: int, word: str) -> str:
-    """``1 epoch``, ``1,257 rows``."""
-    return f"{count:,} {word}" + ("" if count == 1 else "s")

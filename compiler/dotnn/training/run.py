@@ -37,10 +37,8 @@ from dotnn.training.events import Epoch, Observer, Outcome
 from dotnn.training.figures import Reading
 from dotnn.training.files import DISK, Disk, put
 from dotnn.training.lock import LOCK
-from dotnn.training.problems import BrokenRun, FolderTaken, no_run, reason_of
-from dotnn.training.problems import cannot_write as cannot_write
-from dotnn.training.store import LOG as LOG
-from dotnn.training.store import checkpoints
+from dotnn.training.problems import BrokenRun, FolderTaken, cannot_write, no_run, reason_of
+from dotnn.training.store import LOG, checkpoints
 
 SPEC, PROGRAM, STARTED = "spec.nn", "program.json", "started.json"
 WEIGHTS, LAST, PREDICT, RESULT = "weights.safetensors", "last.safetensors", "predict.onnx", "result.json"
@@ -181,6 +179,7 @@ def listed(reading: Reading) -> Any:
 
 
 def number(value: float | None) -> float | None:
+    """A number as JSON has it: it knows no infinity."""
     return value if value is not None and math.isfinite(value) else None
 
 

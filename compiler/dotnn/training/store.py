@@ -149,6 +149,7 @@ class Store:
 
 
 def name_of(step: int) -> str:
+    """The folder of the checkpoint at a step."""
     return f"ckpt-{step:06}"
 
 

@@ -13,8 +13,9 @@ from dotnn.training.claims import told
 from dotnn.training.display import clock, is_share, shown
 from dotnn.training.events import Outcome
 from dotnn.training.figures import number_of
-from dotnn.training.rules import many
+from dotnn.training.store import LOG
 from dotnn.training.tables import tables
+from dotnn_grammar.problems import many
 
 MEANING = {
     run.PREDICT: "the net with its weights inside, for any onnxruntime",
@@ -23,7 +24,7 @@ MEANING = {
     "choose.onnx": "draws a token from its scores",
     run.WEIGHTS: "the weights, and all else that training carried along",
     run.LAST: "the same at the very end",
-    run.LOG: "one line of figures an epoch",
+    LOG: "one line of figures an epoch",
     run.RESULT: "these figures",
 }
 

@@ -16,11 +16,11 @@ from dotnn.training.claims import with_claims
 from dotnn.training.events import Limits, Observer, Outcome, Start
 from dotnn.training.files import DISK, Disk, amount
 from dotnn.training.lock import locked
-from dotnn.training.loop import Course, course, planned, through
+from dotnn.training.loop import Course, course, planned, through, whole
 from dotnn.training.measure import Flag, resident
 from dotnn.training.problems import CheckpointLost, NoMemory, NothingLeft, Stopped
 from dotnn.training.started import STARTED, Started
-from dotnn.training.store import Found, Store, every
+from dotnn.training.store import LOG, Found, Store, every
 from dotnn_grammar.problems import ProblemError
 
 
@@ -53,21 +53,6 @@ class Record(Observer):
         run.write(self.job.folder / STARTED, text, self.disk)
 
 
-def begin(
-    job: Job,
-    source: str,
-    observers: Sequence[Observer] = (),
-    flag: Flag | None = None,
-    disk: Disk = DISK,
-    first: Callable[[State], State] | None = None,
-) -> tuple[Outcome, list[str]]:
-    """A new run in a new folder: how it ended, and the files that are left. first: makes other first weights.
-
-    Raises ``ProblemError``; where nothing was learned before that, the folder goes again.
-    """
-    return through(begun(job, source, observers, flag, disk, first))
-
-
 def begun(
     job: Job,
     source: str,
@@ -76,7 +61,11 @@ def begun(
     disk: Disk = DISK,
     first: Callable[[State], State] | None = None,
 ) -> Course[tuple[Outcome, list[str]]]:
-    """As ``begin``, with a pause after each epoch."""
+    """A new run in a new folder: how it ended, and the files that are left. It pauses after each epoch.
+
+    first: makes other first weights. Raises ``ProblemError``; where nothing was learned before that, the folder goes
+    again.
+    """
     try:
         with locked(job.folder):
             run.begin(job.folder, job.program, source, disk)
@@ -85,6 +74,10 @@ def begun(
     except BaseException:
         run.discard(job.folder)
         raise
+
+
+begin = whole(begun)
+"""A new run without pauses."""
 
 
 def resume(
@@ -167,4 +160,4 @@ def _go(
         log.close()
     outcome = with_claims(outcome, job.program, job.dataset, job.folder, started.spec, job.backend, job.options)
     files = run.finish(job.folder, job.program, outcome, job.backend, job.options, disk)
-    return outcome, [run.LOG, *files]
+    return outcome, [LOG, *files]

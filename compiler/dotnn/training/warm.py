@@ -1,11 +1,14 @@
 """A warm start: the weights of an earlier run, put in the place of new ones wherever name and shape agree.
 
+Where that run's net has another name, a weight is found by its path in the net: `Draw.encoder.W` for `Tell.encoder.W`.
+
 Weights and running statistics are taken; what the optimizer remembers, the step and the generator's key begin anew.
 Of a run that keeps a moving average of a weight it is the average that is taken: that is the net which it measured.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +33,7 @@ class NothingFits(Problem):
     code = "T040"
     title = "nothing in `{run}` fits this net"
     label = "to start from"
-    help = "its weights are {theirs}; those here are {ours}: a name and a shape must agree"
+    help = "its weights are {theirs}; those here are {ours}: a name (that of the net aside) and a shape must agree"
     run: str
     theirs: str
     ours: str
@@ -56,6 +59,8 @@ class Warm:
     """Weights of the run that this net has not."""
     resized: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
     """Name, shape here, shape there: they begin anew."""
+    renamed: tuple[tuple[str, str], ...] = ()
+    """Name here and name there of what was found by its path in a net of another name."""
 
 
 def carried(name: str) -> bool:
@@ -65,17 +70,34 @@ def carried(name: str) -> bool:
 
 def warm(state: State, found: State) -> Warm:
     """``state`` (new) with what fits of ``found`` (of an earlier run). Neither is changed."""
-    found = {name: found.get(name + AVERAGE, array) for name, array in found.items()}
-    ours, theirs = ([name for name in each if carried(name)] for each in (state, found))
-    both = [name for name in ours if name in found]
-    taken = [name for name in both if state[name].shape == found[name].shape]
+    found = {name: found.get(name + AVERAGE, array) for name, array in found.items() if carried(name)}
+    ours = [name for name in state if carried(name)]
+    there = {name: name for name in ours if name in found}
+    renamed = _by_path([name for name in ours if name not in found], [name for name in found if name not in state])
+    there |= renamed
+    taken = [name for name, other in there.items() if state[name].shape == found[other].shape]
+    used = set(there.values())
     return Warm(
-        state={**state, **{name: found[name].astype(state[name].dtype) for name in taken}},
-        taken=tuple(taken),
-        missing=tuple(name for name in ours if name not in found),
-        extra=tuple(name for name in theirs if name not in state),
-        resized=tuple((n, state[n].shape, found[n].shape) for n in both if n not in taken),
+        state={**state, **{name: found[there[name]].astype(state[name].dtype) for name in taken}},
+        taken=tuple(name for name in ours if name in taken),
+        missing=tuple(name for name in ours if name not in there),
+        extra=tuple(name for name in found if name not in used),
+        resized=tuple((n, state[n].shape, found[there[n]].shape) for n in ours if n in there and n not in taken),
+        renamed=tuple((n, other) for n, other in renamed.items() if n in taken),
     )
+
+
+def _by_path(ours: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
+    """Ours beside theirs where the paths in their nets are the same, and no other weight of either has that path."""
+    here, there = (Counter(_in_net(name) for name in names) for names in (ours, theirs))
+    once = {path for path in here if path and here[path] == 1 == there[path]}
+    place = {_in_net(name): name for name in theirs}
+    return {name: place[_in_net(name)] for name in ours if _in_net(name) in once}
+
+
+def _in_net(name: str) -> str:
+    """`Tell.encoder.W` is `encoder.W` in its net."""
+    return name.partition(".")[2]
 
 
 def begin_from(run: Path, state: State, span: Span | None = None) -> tuple[State, list[str]]:
@@ -98,6 +120,9 @@ def notes(made: Warm, run: Path) -> list[str]:
     """What was taken and what was not, in words."""
     count = len(made.taken) + len(made.missing) + len(made.resized)
     said = [f"note: {len(made.taken)} of {count} weights start from {run}"]
+    if made.renamed:
+        pairs = [f"{there} as {here}" for here, there in made.renamed]
+        said.append(f"note: from a net of another name: {_listed(pairs)}")
     if made.missing:
         said.append(f"note: not in that run, so they begin anew: {_listed(made.missing)}")
     if made.resized:
