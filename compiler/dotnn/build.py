@@ -17,7 +17,7 @@ from dotnn.elaborate.frame import Frame
 from dotnn.elaborate.library import USER, Library
 from dotnn.elaborate.machine import Cell, Machine, PhaseName
 from dotnn.elaborate.problems import DoesNotLearn, NotThatKind, PhasesDiffer, TooLarge
-from dotnn.elaborate.values import Known, Tensor, kind
+from dotnn.elaborate.values import Known, Tensor, kind, plain
 from dotnn.graph import Graph, Type
 from dotnn.inputs.augment import columns_of
 from dotnn.inputs.block import DataBlock
@@ -379,6 +379,9 @@ class Builder:
             figures["error"] = measured(phase, self.train.error, "the error", "error")
         taken = dict.fromkeys(TAKEN, "a run has a figure of that name already")
         taken |= dict.fromkeys(phase.outputs, "the net has a result of that name")
+        read = {name for metric in self.train.metrics for name in names_in(metric.value)}
+        shown = {name: plain(figures[name].whole()) for name in ("loss", "error") if name in figures and name in read}
+        phase = replace(phase, frame=replace(phase.frame, names=shown | phase.frame.names))
         for metric in self.train.metrics:
             if metric.name in taken:
                 raise NameTaken(span=metric.span, name=metric.name, why=taken[metric.name]).error()

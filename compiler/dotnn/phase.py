@@ -27,6 +27,10 @@ class Measured:
     unlike_rows: bool = False
     """Whether rows count for more or less, so that the means of batches have no mean by rows."""
 
+    def whole(self) -> Value:
+        """The figure of a batch as one value, of which its parts can be found again."""
+        return self.total / self.count if self.parts is None else self.parts.figure
+
     def write(self, tape: Tape, name: str) -> None:
         """Outputs `NAME.total` and `NAME.count`, or the parts `NAME.1`, `NAME.2`, …"""
         named = {"total": self.total, "count": self.count}

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dotnn.plugins import Options, backend
 from dotnn.read import read_text
 from dotnn.write import write_spec
 from dotnn_grammar.problems import ProblemError
@@ -430,20 +429,6 @@ def test_without_an_answer_the_nets_that_read_columns_are_asked(steps: Make) -> 
     run = steps(TWO)
     assert run.program.outputs == ("a", "c")
     assert [output.name for output in run.program.graphs["predict"].outputs] == ["a", "c"]
-
-
-@pytest.mark.parametrize("line", ["", "average 0.9"])
-def test_a_pytorch_file_is_refused_in_words(compiled: Make, tmp_path: Path, line: str) -> None:
-    text = (
-        TWO
-        if not line
-        else TWO.partition("train on d")[0]
-        + (f"train A on d {{\n  loss (a - y)^2\n  optimizer sgd()\n  batch 8\n  epochs 1\n  {line}\n}}\n")
-    )
-    made = compiled(text)
-    with pytest.raises(ProblemError) as caught:
-        backend("torch").write(made.program, made.source, tmp_path, Options())
-    assert [problem.code for problem in caught.value.problems] == ["Q010"]
 
 
 def test_nets_with_windows_and_scans_that_are_called_are_measured_row_by_row(compiled):

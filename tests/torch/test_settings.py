@@ -65,8 +65,9 @@ data cards {
 }
 net Cards(image: [b, 4, 4]) -> logits: [b, 3] { logits = image -> flatten -> dense(3) }
 train Cards on cards {
-  loss      cross_entropy(logits, label, smooth = 0.1, weights = [1, 2, 3])
+  loss      cross_entropy(logits, label, smoothing = 0.1, weights = [1, 2, 3])
   error     argmax(logits) != label
+  metric    bits = loss / log(2) + error
   metric    mixed = confusion(argmax(logits), label)
   metric    each = class_recall(argmax(logits), label)
   optimizer muon(lr = 0.01)

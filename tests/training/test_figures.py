@@ -393,3 +393,20 @@ def test_a_tally_goes_on_where_it_was_left(write):
     assert one.figures() == pytest.approx(found[0], rel=1e-6)
     one.begin()
     assert all(math.isnan(number_of(v)) for v in one.figures().values())
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "cross_entropy(scores, kind)",
+        "mean(cross_entropy(scores, kind))",
+        "cross_entropy(scores, kind) where place[..., 0] > 0",
+        "cross_entropy(scores, kind) weighted by [1, 5, 2][kind]",
+    ],
+)
+def test_a_metric_sees_the_loss_and_the_error_of_all_rows(write, loss):
+    lines = ("error argmax(scores) != kind", "metric bits = loss / log(2)", "metric odds = exp(loss) + error")
+    _, found, _, _ = measured(write(*lines, loss=loss))
+    for figures in found:
+        assert figures["bits"] == pytest.approx(found[-1]["loss"] / math.log(2), rel=1e-6)
+        assert figures["odds"] == pytest.approx(math.exp(found[-1]["loss"]) + found[-1]["error"], rel=1e-6)

@@ -95,6 +95,15 @@ class Figures(Body):
         self.places.append((f"{name} places", count))
         return made
 
+    def shown(self, entries: list[tuple[str, str]]) -> None:
+        """Gives the loss and the error their names, where a metric reads them."""
+        read = {word for metric in self.book.trace.train.metrics for word in names_in(metric.value)}
+        for place, (name, made) in enumerate(entries):
+            if name in read and name not in self.names and name not in self.book.trace.columns:
+                self.put(f"{free(name)} = {made}")
+                self.names[name] = Code(free(name))
+                entries[place] = name, free(name)
+
     def table(self, metric: spec.Metric, rank: int) -> str:
         """A metric that is a list or a table of numbers, as it is."""
         x = self.argument(metric.value)
@@ -167,6 +176,7 @@ def write_figures(book: Book) -> list[str]:
         entries.append((turn.own("loss"), body.loss_of(turn, book.trace.outside, True)))
     if train.error is not None:
         entries.append(("error", body.objective("error", train.error)))
+    body.shown(entries)
     metrics: list[tuple[str, str]] = []
     tables = {figure.name: len(figure.dims) for figure in book.trace.figures if figure.dims}
     for metric in (metric for metric in train.metrics if not is_apart(metric)):

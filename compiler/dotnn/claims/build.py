@@ -116,19 +116,14 @@ class Measuring(Builder):
         self.init()  # what training owns: a claim owns no weights of its own
         phase = self.start("eval")
         for name, figure in self._objectives(phase).items():
-            phase.frame.names.setdefault(name, plain(_whole(figure)))
+            phase.frame.names.setdefault(name, plain(figure.whole()))
         for metric in self.train.metrics:
             if is_apart(metric) and not writes(metric):
                 objective = Objective(span=metric.span, value=metric.value, weights=metric.weights)
                 figure = measured(phase, objective, f"`{metric.name}`", "metric")
-                phase.frame.names.setdefault(metric.name, plain(_whole(figure)))
+                phase.frame.names.setdefault(metric.name, plain(figure.whole()))
         self._agree(phase)
         return phase
-
-
-def _whole(figure: Measured) -> Value:
-    """The figure of a batch as one value, of which its parts can be found again."""
-    return figure.total / figure.count if figure.parts is None else figure.parts.figure
 
 
 class _Place:
@@ -318,7 +313,7 @@ class ClaimsBuilder:
     def _of_texts(self, at: _Place, leaf: str, metric: str) -> bool:
         """The metric of that name, under this one; gives whether it is a share."""
         at.written[leaf] = Figure(name=leaf, role="metric", text=metric, apart=self.aparts.plans[metric])
-        return is_share(_whole(self.aparts.measured[metric]))
+        return is_share(self.aparts.measured[metric].whole())
 
     def _known_figures(self) -> list[str]:
         error = ["error"] if self.train.error is not None else []

@@ -26,7 +26,7 @@ ELSEWHERE = {
     "standardise": "it belongs into `data`, whose training rows it is fitted on: x = standardise(columns a to b)",
     "reshape": "`unfold([h = 8, w = 8])` makes several dims of one, `fold([h, w])` one of several",
     "detach": "`stop(x)` keeps the gradient from passing",
-    "loss": "a loss is no value: give its expression a name on a line above, and use that here",
+    "loss": "only a metric and a claim see the loss: give its expression a name on a line above, and use that here",
     "ahead": "what follows a window is a column of its own: coming = ahead(x), in the `data` block",
 }
 
