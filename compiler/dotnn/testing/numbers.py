@@ -23,6 +23,8 @@ WHOLE = 1e-4
 FEW = 1e-3
 """How far single numbers of a state may be after a step, where their root mean square holds to WHOLE: an optimizer that
 divides by the size of a gradient makes a step of what is only rounding."""
+ROWS = 12
+"""At most so many rows a batch."""
 STEPS = 3
 """Steps of training that are compared, each from the reference's own state."""
 
@@ -83,7 +85,7 @@ class Sample:
         """``STEPS`` batches of two sizes: a size that stays open must be open."""
         arrays = self.splits["train"]
         rows = len(next(iter(arrays.values()))) if arrays else 1
-        size = max(min(rows // 2, self.program.plan.batch, 32), 1)
+        size = max(min(rows // 2, self.program.plan.batch, ROWS), 1)
         for number in range(STEPS):
             first = number * size % max(rows - size, 1)
             yield {name: array[first : first + max(size - number % 2, 1)] for name, array in arrays.items()}
