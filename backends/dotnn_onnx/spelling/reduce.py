@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import numpy as np
-
 from dotnn.graph import Dtype, Node, multiply
 from dotnn_onnx.spelling.rules import spelling
 from dotnn_onnx.writer import Writer
@@ -33,8 +31,6 @@ def total(w: Writer, node: Node) -> None:
 
 @spelling("mean")
 def mean(w: Writer, node: Node) -> None:
-    if _moments(w, node, 0):
-        return
     if node.type.is_float:
         _fold(w, node, "ReduceMean", None)
         return
@@ -47,40 +43,10 @@ def mean(w: Writer, node: Node) -> None:
 
 @spelling("variance")
 def variance(w: Writer, node: Node) -> None:
-    if _moments(w, node, 1):
-        return
     x, axes = w[node.inputs[0]], w.numbers(_axes(node))
     centred = w.emit("Sub", x, w.emit("ReduceMean", x, axes, keepdims=1))
     keep = int(bool(node.attributes["keep"]))
     w.emit("ReduceMean", w.emit("Mul", centred, centred), axes, to=node.name, keepdims=keep)
-
-
-def _moments(w: Writer, node: Node, place: int) -> bool:
-    """Writes the mean (place 0) or the variance (1) of each channel of pictures; False where this is none.
-
-    One kernel gives both in a third of the time of the passes that they need one by one; CUDA has it for inference
-    only.
-    """
-    x, axes = node.inputs[0], _axes(node)
-    have = w.view.types[x]
-    channels = have.dims[1] if have.rank > 2 else None
-    if w.target != "cpu" or have.dtype != "f32" or not isinstance(channels, int) or not channels:
-        return False
-    if axes != (0, *range(2, have.rank)) or not any(
-        other.op == "variance" and other.inputs[0] == x and _axes(other) == axes for other in w.graph.nodes
-    ):
-        return False
-    made = w.shared(("moments", x))
-    if made is None:
-        zeros, ones = (w.constant(np.full(channels, number, np.float32)) for number in (0, 1))
-        given = (w[x], ones, zeros, zeros, ones)
-        made = w.emit_many("BatchNormalization", given, (None, None, None), training_mode=1, momentum=0.0)[1:]
-        w.share(("moments", x), *made)
-    if not node.attributes["keep"]:
-        w.alias(node.name, made[place])
-        return True
-    w.reshape(made[place], (), node.type.dims, to=node.name)
-    return True
 
 
 @spelling("cumulate")
