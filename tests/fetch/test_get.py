@@ -241,15 +241,17 @@ def test_the_set_that_is_here_is_the_one_that_is_meant(name):
     assert present(SETS[name], folder) is not None
 
 
-def test_a_missing_file_of_a_set_says_how_to_get_it(tmp_path):
+def test_a_missing_file_of_a_set_says_how_to_get_it(tmp_path, monkeypatch):
     assert set_of(["data", "spam", "ham"]) == "spam"
     assert set_of(["spam", "ham"]) is None
     spec = tmp_path / "spam.nn"
     spec.write_text((SPECS / "spam.nn").read_text())
-    for _ in range(2):
+    (tmp_path / "specs").mkdir()
+    for here, words in ((tmp_path, "spam --into data"), (tmp_path / "specs", "spam --into ../data")):
+        monkeypatch.chdir(here)
         with pytest.raises(ProblemError) as caught:
             check_file(spec)
         (problem,) = caught.value.problems
         assert problem.code == "D009"
-        assert "`nn data get spam` fetches it" in problem.help_text
+        assert f"`nn data get {words}` fetches it" in problem.help_text
         (tmp_path / "data").mkdir(exist_ok=True)

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from dotnn.commands import desk
-from dotnn.fetch.get import after, default_folder, digest, get, known_set, present, way_of
+from dotnn.fetch.get import after, digest, get, known_set, present, way_of
+from dotnn.fetch.known import default_folder
 from dotnn.fetch.sets import SETS
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import shlex
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import BinaryIO
 
 from dotnn import spec
-from dotnn.fetch.known import set_of
+from dotnn.fetch.known import default_folder, set_of
 from dotnn_grammar.limits import limits
 from dotnn_grammar.problems import Problem, nearest
 from dotnn_grammar.source import Span
@@ -345,6 +346,17 @@ def _check_plain(facts: os.stat_result, shown: str, span: Span | None, follows: 
         raise HardLink(span=span, file=shown, count=facts.st_nlink).error()
 
 
+def _into(wanted: Path) -> str:
+    """The option that a set is fetched into this folder with, where it would go elsewhere by itself."""
+    if wanted.resolve() == default_folder(Path()).resolve():
+        return ""
+    try:
+        shown = os.path.relpath(wanted)
+    except ValueError:  # on another drive of Windows
+        shown = str(wanted)
+    return f" --into {shlex.quote(shown)}"
+
+
 def _what_is_there(folder: Path, parts: Sequence[str]) -> str:
     """What stands where the path stops leading anywhere: near names first."""
     at = 0
@@ -352,7 +364,8 @@ def _what_is_there(folder: Path, parts: Sequence[str]) -> str:
         at += 1
     known = set_of(parts[max(at - 1, 0) : at + 2])
     if known is not None:
-        return f"`nn data get {known}` fetches it; it says where from, and under which licence, before it does"
+        into = _into(folder.joinpath(*parts[: parts.index(known, 1)]))
+        return f"`nn data get {known}{into}` fetches it; it says where from, and under which licence, before it does"
     below, wanted = folder.joinpath(*parts[:at]), parts[at] if parts else ""
     names = [name for name in _names(below) if not name.startswith(".")]
     near = nearest(wanted, names)

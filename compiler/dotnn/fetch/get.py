@@ -66,11 +66,6 @@ def way_of(known: Known, client: str | None) -> Way:
     raise NoSuchWay(name=known.name, client=client, known=listed).error()
 
 
-def default_folder(here: Path) -> Path:
-    """Where sets go: where the specs are, which see their data from their own folder."""
-    return here / "specs" / "data" if (here / "specs").is_dir() else here / "data"
-
-
 def get(
     name: str, into: Path, say: Say, client: str | None = None, package: Path | None = None, again: bool = False
 ) -> Got:
