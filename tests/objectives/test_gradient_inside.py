@@ -17,7 +17,7 @@ from dotnn_grammar.problems import ProblemError
 
 Make = Callable[..., Any]
 
-SPEC = (
+NET = (
     DATA
     + """
 function cubed(x) { return x^3 }
@@ -33,7 +33,7 @@ train N on d {
 
 
 def spec(*lines: str) -> str:
-    return SPEC.replace("LINES", "\n".join(lines))
+    return NET.replace("LINES", "\n".join(lines))
 
 
 def parts(run: Any) -> tuple[Any, ...]:
@@ -78,7 +78,7 @@ def test_it_is_differentiated_a_third_time_by_hand(steps: Make) -> None:
 
 
 def test_it_stands_in_nets_and_layers(steps: Make) -> None:
-    net = next(line for line in SPEC.split("\n") if line.startswith("net N"))
+    net = next(line for line in NET.split("\n") if line.startswith("net N"))
     own = "energy = sum(x^2 * 2) ; f = -grad(energy, x) ; z = f -> dense(1) as last -> squeeze"
     text = spec("loss (z - y)^2").replace(net, f"net N(x: [b, 3]) -> z: [b] {{ {own} }}")
     run = steps(text)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.objectives.test_steps import BOTH, DATA, TWO, seldom
+from tests.objectives.test_gradient_inside import NET
+from tests.objectives.test_steps import BOTH, TWO, seldom
 from tests.torch.beside import compare, learned
 from tests.torch.conftest import compiled, export, run
 
@@ -52,20 +53,7 @@ def test_steps_move_the_weights_as_ours(name, tmp_path):
     assert f"val: first.loss {val['first.loss']:.4g}, second.loss {val['second.loss']:.4g}" in ran.said
 
 
-ONE = (
-    DATA
-    + """
-function cubed(x) { return x^3 }
-net N(x: [b, 3]) -> z: [b] { z = x -> dense(4) as hidden -> tanh -> dense(1) as last -> squeeze }
-train N on d {
-  LINES
-  error abs(z - y)
-  optimizer sgd(lr = 0.1)
-  batch 8
-  epochs 3
-}
-"""
-)
+ONE = NET.replace("LINES", "LINES\n  error abs(z - y)").replace("epochs 1", "epochs 3")
 LINES = {
     "an average": "loss (z - y)^2\n average 0.9",
     "averages that are kept": "loss (z - y)^2\n average 0.9\n average 0.5 for last.*\n keep best val.loss",

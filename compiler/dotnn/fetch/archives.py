@@ -25,6 +25,10 @@ UNPACKED = 1 << 30
 """Bytes that it may hold."""
 ONE = 1 << 27
 """Bytes of one file of it that is read."""
+OF_TAR, OF_ZIP = (tarfile.TarError,), (zipfile.BadZipFile, NotImplementedError)
+DAMAGE = (*OF_TAR, *OF_ZIP, zlib.error, lzma.LZMAError, EOFError)
+"""What Python's unpackers raise over a file that is damaged, or packed in a way that they do not know; they share no
+class of their own."""
 
 Wanted = Callable[[str], bool]
 
@@ -136,7 +140,7 @@ def _spoken(package: Path) -> Iterator[None]:
     """Errors of Python's own unpackers, in our words."""
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as wrong:
+    except DAMAGE as wrong:
         raise _refused(package, f"it is damaged ({str(wrong).splitlines()[0] if str(wrong) else 'cut off'})") from None
     except RuntimeError:
         raise _refused(package, "it is locked with a password") from None

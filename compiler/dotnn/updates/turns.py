@@ -6,9 +6,9 @@ A block without steps has one, without a name. With steps there is one for each,
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dotnn.spec import Assign, Decay, Expression, Freeze, Objective, Rate, Spec, Train, Updates
+from dotnn.spec import Assign, Decay, Expression, Freeze, Objective, Rate, Spec, Step, Train, Updates
 from dotnn.updates.patterns import fits, frozen, shown_some
 from dotnn.words import names_in
 from dotnn_grammar.problems import Problem, perhaps
@@ -69,35 +69,18 @@ def turns_of(train: Train) -> tuple[Turn, ...]:
     if not train.objectives:
         assert train.loss is not None  # a block has steps or a loss: this is checked when it is read
         assert train.optimizer is not None
-        return (
-            Turn(
-                train=train,
-                loss=train.loss,
-                optimizer=train.optimizer,
-                clip=train.clip,
-                decays=train.decays,
-                rates=train.rates,
-                freezes=train.freezes,
-            ),
-        )
+        return (_moved(train, Turn(train, train.loss, train.optimizer)),)
     known = {step.name: step for step in train.objectives}
+    steps = ((line.count, known[name.name]) for line in train.every for name in line.steps)
     return tuple(
-        Turn(
-            train=train,
-            loss=step.loss,
-            optimizer=step.optimizer,
-            name=step.name,
-            updates=step.updates,
-            count=line.count,
-            assigns=step.assigns,
-            clip=step.clip,
-            decays=step.decays,
-            rates=step.rates,
-            freezes=step.freezes,
-        )
-        for line in train.every
-        for step in (known[name.name] for name in line.steps)
+        _moved(step, Turn(train, step.loss, step.optimizer, step.name, step.updates, count, step.assigns))
+        for count, step in steps
     )
+
+
+def _moved(part: Train | Step, turn: Turn) -> Turn:
+    """With what a block without steps and a step say alike: how weights are moved."""
+    return replace(turn, clip=part.clip, decays=part.decays, rates=part.rates, freezes=part.freezes)
 
 
 def unmoved(spec: Spec, train: Train) -> list[str]:
