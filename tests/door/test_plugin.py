@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.sets import specs_folder
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "tests" / "plugin"
@@ -164,7 +165,7 @@ for report in reports:
 
 
 def test_it_passes_the_batteries(with_plugin):
-    done = with_plugin.python("-c", f"SPECS = {str(ROOT / 'specs')!r}\n{BATTERIES}", patience=900)
+    done = with_plugin.python("-c", f"SPECS = {str(specs_folder())!r}\n{BATTERIES}", patience=900)
     assert done.code == 0, done.err
     assert "operation squareplus: all 11 checks hold" in done.out
     assert "ok    the backend onnx gives the formula's numbers (24)" in done.out

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from onnx.reference import ReferenceEvaluator
+from tests.sets import specs_folder
 
 import onnx
 from dotnn.commands import main
@@ -24,7 +25,7 @@ from dotnn_training_info.model import alone, assemble, combined, like
 from dotnn_training_info.session import Trainer
 
 ROOT = Path(__file__).parents[2]
-SPECS = sorted(ROOT.glob("specs/*.nn"))
+SPECS = sorted(specs_folder().glob("*.nn"))
 TOLERANCE = 1e-5
 
 
